@@ -1,0 +1,42 @@
+//! Where a secret comes from.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+
+use super::Error;
+
+/// Longest secret that is read from a file, in bytes. A token of the cloud has a few thousand.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+
+/// A secret, or the file that holds it.
+#[derive(Clone, Debug)]
+pub enum Secret {
+    /// The secret itself.
+    Value(SecretString),
+    /// A file that holds the secret and nothing else but white space around it.
+    File(PathBuf),
+}
+
+impl Secret {
+    /// The secret as it is now. A file is read each time, so that a renewed secret is used by the next request.
+    pub(crate) async fn read(&self) -> Result<SecretString, Error> {
+        match self {
+            Self::Value(secret) => Ok(secret.clone()),
+            Self::File(path) => read_file(path).await,
+        }
+    }
+}
+
+async fn read_file(path: &Path) -> Result<SecretString, Error> {
+    let unreadable = |error| Error::Unreadable { path: path.to_owned(), error };
+    let file = File::open(path).await.map_err(unreadable)?;
+    let mut text = String::new();
+    file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).await.map_err(unreadable)?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
+        return Err(Error::TooLong { path: path.to_owned(), limit: MAX_SECRET_BYTES });
+    }
+    Ok(text.trim().into())
+}

@@ -1,0 +1,139 @@
+//! The command line: flags in Prometheus's style, and what the process exits with.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::{self, Exporter, Options};
+use crate::config::Config;
+use crate::http::{self, ListenAddress, TelemetryPath};
+use crate::{simulator, telemetry};
+
+/// The port that is served unless another is named.
+const PORT: u16 = 10058;
+
+/// Prometheus exporter for migrations on Huawei Cloud DRS.
+///
+/// Without a command it follows the jobs of the configuration and serves their progress.
+#[derive(Debug, Parser)]
+#[command(name = "drs-exporter", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration, YAML or TOML by its ending.
+    #[arg(long = "config.file", value_name = "FILE", default_value = "drs-exporter.yml")]
+    config_file: PathBuf,
+    #[command(flatten)]
+    web: Web,
+    #[command(flatten)]
+    log: Log,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a simulated DRS and the exporter on it, on this machine only; no configuration needed.
+    Demo,
+    /// Run the simulated DRS alone.
+    Simulate(Simulate),
+}
+
+#[derive(Debug, Args)]
+struct Web {
+    /// An address to serve at; repeat the flag for more. [default: :10058; for the demo 127.0.0.1:10058]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
+    listen_addresses: Vec<ListenAddress>,
+    /// The path of the metrics.
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", global = true)]
+    telemetry_path: TelemetryPath,
+    /// Leave out the metrics of the exporter itself: its build and its process.
+    #[arg(long = "web.disable-exporter-metrics", global = true)]
+    disable_exporter_metrics: bool,
+}
+
+#[derive(Debug, Args)]
+struct Log {
+    /// How much is logged.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info", global = true)]
+    level: telemetry::Level,
+    /// How a line of the log looks.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
+    format: telemetry::Format,
+}
+
+#[derive(Debug, Args)]
+struct Simulate {
+    /// The address to serve at.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10059")]
+    listen: SocketAddr,
+    /// How many jobs there are.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    jobs: usize,
+    /// How many tables each job has.
+    #[arg(long, value_name = "NUMBER", default_value_t = 40)]
+    objects: u64,
+    /// What names and paces follow from.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// How long each answer takes, such as 50ms.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    latency: Duration,
+    /// Requests allowed in each second; more are refused with 429.
+    #[arg(long, value_name = "NUMBER")]
+    requests_per_second: Option<u32>,
+    /// How many of 100 requests fail with 500.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
+    fault_percent: u8,
+}
+
+impl Web {
+    fn options(self, default_address: ListenAddress) -> Options {
+        let listen_addresses =
+            if self.listen_addresses.is_empty() { vec![default_address] } else { self.listen_addresses };
+        let http = http::Config { listen_addresses, telemetry_path: self.telemetry_path };
+        Options { http, own_metrics: !self.disable_exporter_metrics }
+    }
+}
+
+impl From<Simulate> for simulator::Config {
+    fn from(flags: Simulate) -> Self {
+        let Simulate { jobs, objects, seed, latency, requests_per_second, fault_percent, listen: _ } = flags;
+        Self { jobs, objects, seed, latency, requests_per_second, fault_percent, ..Self::default() }
+    }
+}
+
+/// Runs what the command line asks for: exit code 0 after a stop that was asked for, 1 after a failure, 2 for wrong flags.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::start(cli.log.level, cli.log.format);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where standard error is gone, there is nobody to tell.
+            let _ = writeln!(io::stderr(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match cli.command {
+        None => {
+            let config = Config::load(&cli.config_file)?;
+            let options = cli.web.options(ListenAddress::any(PORT));
+            runtime.block_on(async {
+                let stop = app::stop_signal()?;
+                Exporter::new(config, &options).await?.run(stop).await
+            })
+        }
+        Some(Command::Demo) => runtime.block_on(app::demo::run(&cli.web.options(ListenAddress::loopback(PORT)))),
+        Some(Command::Simulate(flags)) => {
+            let listen = flags.listen;
+            runtime.block_on(app::simulate::run(flags.into(), listen))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The configuration: read from a file and the environment, checked whole, and every problem told at once.
+//!
+//! Reading order: `raw` (what may be written), `resolve` (what it means), `read` (from text to `raw`), [`Config`].
+
+mod problem;
+mod raw;
+mod read;
+mod resolve;
+
+pub use problem::{Problem, Problems};
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::model::{JobId, ObjectType};
+use crate::{drs, exposition, poller};
+
+/// What the exporter does, checked and complete.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The accounts whose jobs are followed.
+    pub accounts: Vec<Account>,
+    /// How they are followed.
+    pub poller: poller::Config,
+    /// How the metrics look.
+    pub exposition: exposition::Config,
+}
+
+/// An account and the jobs in it that are followed.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// How to reach it.
+    pub drs: drs::Config,
+    /// Its jobs.
+    pub jobs: Vec<Job>,
+}
+
+/// A job that is followed.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The job.
+    pub id: JobId,
+    /// The types of objects that are listed.
+    pub types: Vec<ObjectType>,
+    /// Time between two polls of one type.
+    pub interval: Duration,
+}
+
+impl Config {
+    /// Reads a file, YAML or TOML by its ending, and the variables that begin with `DRS_EXPORTER_`.
+    ///
+    /// # Errors
+    /// Every problem that was found, in one go.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::of(path);
+        let file = read::read(path, &mut problems);
+        let config = file.and_then(|file| resolve::resolve(file, &mut problems));
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What may be written in the file: every key, and the form of its value. Nothing here is required, so that what cannot be
+//! read can be taken out and the rest still be checked; what is required is the business of `resolve`. Items of lists may be
+//! empty for the same reason: the others keep their places.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+use crate::drs::{Endpoint, Language, OffsetCounts, ProjectId};
+use crate::exposition::JobLabel;
+use crate::model::{JobId, ObjectType};
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+pub(super) struct File {
+    pub(super) accounts: Option<Vec<Option<Account>>>,
+    pub(super) poll: Poll,
+    pub(super) exposition: Exposition,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+pub(super) struct Account {
+    pub(super) name: Option<String>,
+    pub(super) endpoint: Option<Text<Endpoint>>,
+    pub(super) project_id: Option<Text<ProjectId>>,
+    pub(super) language: Option<Word<Language>>,
+    pub(super) offset_counts: Option<Word<OffsetCounts>>,
+    pub(super) auth: Option<Auth>,
+    pub(super) limits: Limits,
+    pub(super) jobs: Option<Vec<Option<Job>>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map with one way to log in, such as `token`")]
+pub(super) struct Auth {
+    pub(super) token: Option<Secret>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+pub(super) struct Limits {
+    pub(super) concurrency: Option<u32>,
+    pub(super) timeout: Option<Span>,
+    pub(super) max_response_bytes: Option<Text<Size>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+pub(super) struct Job {
+    pub(super) id: Option<Text<JobId>>,
+    pub(super) types: Option<Vec<Option<Text<ObjectType>>>>,
+    pub(super) interval: Option<Span>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+pub(super) struct Poll {
+    pub(super) interval: Option<Span>,
+    pub(super) page_size: Option<u32>,
+    pub(super) stale_after: Option<Span>,
+    pub(super) settled_interval: Option<Span>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+pub(super) struct Exposition {
+    pub(super) job_label: Option<Text<JobLabel>>,
+    pub(super) max_label_bytes: Option<u32>,
+}
+
+/// A value that is written as text and has a grammar of its own.
+#[derive(Debug)]
+pub(super) struct Text<T>(pub(super) T);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Reader<T> {
+            type Value = Text<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text; put it in quotes if it looks like a number")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
+                text.parse().map(Text).map_err(|error| E::custom(format!("{error}; found `{text}`")))
+            }
+        }
+        deserializer.deserialize_str(Reader(PhantomData))
+    }
+}
+
+/// A length of time.
+pub(super) type Span = Text<DurationText>;
+
+/// A length of time as people write it.
+#[derive(Debug)]
+pub(super) struct DurationText(pub(super) Duration);
+
+impl FromStr for DurationText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        humantime::parse_duration(text).map(Self).map_err(|_| "expected a duration such as `30s`, `5m` or `1h`")
+    }
+}
+
+/// A number of bytes.
+#[derive(Debug)]
+pub(super) struct Size(pub(super) u64);
+
+impl FromStr for Size {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let size: Result<bytesize::ByteSize, _> = text.parse();
+        size.map(|size| Self(size.as_u64())).map_err(|_| "expected a size such as `16MiB`")
+    }
+}
+
+/// A value that is one of a few words.
+pub(super) type Word<T> = Text<Choice<T>>;
+
+/// One of a few words.
+#[derive(Debug)]
+pub(super) struct Choice<T>(pub(super) T);
+
+impl FromStr for Choice<Language> {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "en-us" => Ok(Self(Language::English)),
+            "zh-cn" => Ok(Self(Language::Chinese)),
+            _ => Err("expected `en-us` or `zh-cn`"),
+        }
+    }
+}
+
+impl FromStr for Choice<OffsetCounts> {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "rows" => Ok(Self(OffsetCounts::Rows)),
+            "pages" => Ok(Self(OffsetCounts::Pages)),
+            _ => Err("expected `rows` or `pages`"),
+        }
+    }
+}
+
+/// A secret, or where it is.
+#[derive(Debug)]
+pub(super) enum Secret {
+    Value(SecretString),
+    Elsewhere(Place),
+}
+
+/// Where a secret is: exactly one of these.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Place {
+    pub(super) file: Option<PathBuf>,
+    pub(super) env: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the secret as text, `{file: PATH}` or `{env: NAME}`")
+            }
+
+            fn visit_str<E: de::Error>(self, secret: &str) -> Result<Secret, E> {
+                Ok(Secret::Value(secret.into()))
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Secret, M::Error> {
+                Place::deserialize(MapAccessDeserializer::new(map)).map(Secret::Elsewhere)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}

@@ -1,0 +1,157 @@
+//! From a file and the environment to the raw configuration. What cannot be read is told, taken out, and the rest read on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, mem};
+
+use figment::error::{Actual, Kind};
+use figment::providers::{Env, Format, Toml, Yaml};
+use figment::value::{Dict, Empty, Value};
+
+use super::problem::{KeyPath, Problems};
+use super::raw::File;
+
+/// What the variables that override the file begin with.
+const PREFIX: &str = "DRS_EXPORTER_";
+
+/// Most problems that are looked for in the form of the file; one that has more is told the first ones.
+const MAX_PROBLEMS: usize = 100;
+
+/// Reads the configuration; nothing where the file cannot be read at all.
+pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<File> {
+    let top = KeyPath::default();
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.add(
+                &top,
+                format!("cannot be read: {error}; name the file with --config.file, or try `drs-exporter demo`"),
+            );
+            return None;
+        }
+    };
+    let parsed = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("yml" | "yaml") => Yaml::from_str(&text).map_err(|error| error.to_string()),
+        Some("toml") => Toml::from_str(&text).map_err(|error| error.to_string()),
+        _ => Err("expected a file that ends in .yml, .yaml or .toml".to_owned()),
+    };
+    match parsed {
+        Ok(values) => extract(values, problems),
+        Err(error) => {
+            problems.add(&top, error);
+            None
+        }
+    }
+}
+
+fn extract(values: Dict, problems: &mut Problems) -> Option<File> {
+    let mut values = Value::from(values);
+    let mut overrides = override_from_environment(&mut values, problems);
+    for _ in 0..MAX_PROBLEMS {
+        let error = match values.deserialize::<File>() {
+            Ok(file) => return Some(file),
+            Err(error) => error,
+        };
+        let path = KeyPath::from_parts(error.path);
+        // A variable is text; where text does not fit, it is read as a number, a list or a map.
+        if let Some(text) = overrides.remove(path.parts())
+            && let Some(place) = find(&mut values, path.parts())
+            && let Ok(value) = text.parse()
+        {
+            *place = value;
+            continue;
+        }
+        let unknown_key = matches!(error.kind, Kind::UnknownField(..));
+        problems.add(&path, explain(error.kind, &path));
+        let removed =
+            if unknown_key { remove_key(&mut values, path.parts()) } else { empty(&mut values, path.parts()) };
+        if !removed {
+            break;
+        }
+    }
+    None
+}
+
+/// Puts the variables' values in their places, and says what is where.
+fn override_from_environment(values: &mut Value, problems: &mut Problems) -> BTreeMap<Vec<String>, String> {
+    let mut overrides = BTreeMap::new();
+    for (key, text) in Env::prefixed(PREFIX).iter() {
+        let key = key.as_str().to_owned();
+        if is_service_link(&key) {
+            continue;
+        }
+        let variable = format!("{PREFIX}{}", key.to_uppercase());
+        let path = KeyPath::from_parts(key.to_lowercase().split("__").map(str::to_owned));
+        problems.overridden(path.clone(), variable);
+        match put(values, path.parts(), &text) {
+            Ok(()) => drop(overrides.insert(path.parts().to_vec(), text)),
+            Err(message) => problems.add(&path, message),
+        }
+    }
+    overrides
+}
+
+/// Whether Kubernetes made the variable for a service that is called `drs-exporter`; it does so in every pod beside it.
+fn is_service_link(key: &str) -> bool {
+    let key = key.to_lowercase();
+    key == "port" || key.starts_with("port_") || key == "service_host" || key.starts_with("service_port")
+}
+
+fn put(values: &mut Value, path: &[String], text: &str) -> Result<(), &'static str> {
+    let Some((first, rest)) = path.split_first() else {
+        *values = Value::from(text);
+        return Ok(());
+    };
+    if let Value::Array(_, items) = values {
+        let item = first.parse().ok().and_then(|index: usize| items.get_mut(index));
+        return put(item.ok_or("there is no such item in the list of the file")?, rest, text);
+    }
+    if !matches!(values, Value::Dict(..)) {
+        *values = Value::from(Dict::new());
+    }
+    match values {
+        Value::Dict(_, keys) => put(keys.entry(first.clone()).or_insert(Value::from(Dict::new())), rest, text),
+        _ => Ok(()),
+    }
+}
+
+fn find<'v>(values: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
+    path.iter().try_fold(values, |values, part| match values {
+        Value::Dict(_, keys) => keys.get_mut(part),
+        Value::Array(_, items) => items.get_mut(part.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// Takes a key out; says whether it was there.
+fn remove_key(values: &mut Value, path: &[String]) -> bool {
+    let Some((key, parents)) = path.split_last() else { return false };
+    match find(values, parents) {
+        Some(Value::Dict(_, keys)) => keys.remove(key).is_some(),
+        _ => false,
+    }
+}
+
+/// Empties what stands at the path, so that what stands beside it keeps its place; says whether something stood there.
+fn empty(values: &mut Value, path: &[String]) -> bool {
+    let nothing = Value::from(Empty::None);
+    !path.is_empty() && find(values, path).is_some_and(|place| mem::replace(place, nothing.clone()) != nothing)
+}
+
+fn explain(kind: Kind, path: &KeyPath) -> String {
+    let found = |actual: Actual| if path.may_be_secret() { String::new() } else { format!("; found {actual}") };
+    match kind {
+        Kind::UnknownField(_, expected) => format!("unknown key; expected one of {}", listed(expected)),
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            format!("expected {expected}{}", found(actual))
+        }
+        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => "the number is too large".to_owned(),
+        // Values that have a grammar of their own say what they expect.
+        Kind::Message(message) => message,
+        other => other.to_string(),
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

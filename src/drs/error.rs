@@ -1,0 +1,173 @@
+//! What a failed request means, and for how many reasons a failure is counted.
+//!
+//! The codes are those of the vendor's error tables for DRS and API Gateway and of its SDKs. Their length is never
+//! checked: the specification says 12 characters, and its own example, `DRS.M05003`, has 10.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::model::ErrorCode;
+
+/// How many different codes one account is counted by; a code after that is `other`.
+const MAX_CODES: usize = 64;
+
+/// What a failure asks of the poller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Fewer requests, and none before the time that DRS named, if it did.
+    Throttled {
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// Another token, or more permissions.
+    Auth,
+    /// Nothing: DRS does not know the job, or has deleted it.
+    Gone,
+    /// Patience: the call is not possible in the job's present state.
+    NotCallable,
+    /// Another try soon.
+    Transient,
+    /// A look by a person.
+    Permanent,
+}
+
+/// A request that brought no page: what happened, what it is counted by, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}; {}", self.advice())]
+pub struct ApiError {
+    /// What it asks of the poller.
+    pub class: Class,
+    /// What it is counted by.
+    pub code: ErrorCode,
+    pub(super) what: String,
+}
+
+impl ApiError {
+    /// A failure that brought no answer of DRS's own: `word` is counted.
+    pub(super) fn local(class: Class, word: &str, what: String) -> Self {
+        Self { class, code: ErrorCode::new(word), what }
+    }
+
+    fn advice(&self) -> &'static str {
+        match (self.class, self.code.as_str()) {
+            (_, "redirect") => "redirects are not followed, since the token would go with them: correct `endpoint`",
+            (_, "too_large") => "raise `limits.max_response_bytes` or lower `poll.page_size`",
+            (_, "tls") => "check that `endpoint` is the right host and that its certificate is trusted here",
+            (_, "connect") => "check `endpoint`, DNS and the network; the next poll tries again",
+            (_, "timeout") => "the next poll tries again; raise `limits.timeout` if DRS is just slow",
+            (_, "decode") => "check that `endpoint` is DRS and not a proxy or a log-in page",
+            (_, "DRS.M00261") => "correct `project_id`",
+            (_, "DRS.M00102" | "DRS.M00103") => "give the user the permission to read DRS jobs",
+            (_, "DRS.M05003") => "check the job's id, `project_id` and `endpoint`",
+            (Class::Throttled { .. }, _) => "poll less often, or fewer jobs",
+            (Class::Auth, _) => "renew the token, and check that it is one for this project and may read DRS jobs",
+            (Class::Gone, _) => "take the job out of the configuration",
+            (Class::NotCallable, _) => "nothing to do: it is asked again, rarely",
+            (Class::Transient, _) => "the next poll tries again",
+            (Class::Permanent, _) => "check `endpoint`, since not every region answers this call, and `project_id`",
+        }
+    }
+}
+
+/// What an answer that is no success means, by its code and, where there is none that is known, by its HTTP status.
+pub(super) fn classify(status: u16, code: &str, retry_after: Option<Duration>) -> Class {
+    match code {
+        "DRS.M01503" | "APIGW.0308" | "APIG.0308" => Class::Throttled { retry_after },
+        "DRS.M00100" | "APIGW.0301" | "APIG.0301" => Class::Auth,
+        "DRS.M00102" | "DRS.M00103" | "DRS.M00261" => Class::Auth,
+        "DRS.M05003" | "DRS.M05004" | "DRS.M00289" | "DRS.10000010" => Class::Gone,
+        "DRS.M00304" => Class::NotCallable,
+        "DRS.M00004" => Class::Transient,
+        _ => match status {
+            429 => Class::Throttled { retry_after },
+            401 | 403 => Class::Auth,
+            408 | 500..=599 => Class::Transient,
+            _ => Class::Permanent,
+        },
+    }
+}
+
+/// Whether an answer says that the listing is empty, which is no failure.
+pub(super) fn is_empty_result(code: &str) -> bool {
+    code == "DRS.M00002"
+}
+
+/// Which codes of an account are counted by name, so that a server cannot make series without end.
+#[derive(Debug, Default)]
+pub(super) struct CodeBook {
+    known: Mutex<BTreeSet<ErrorCode>>,
+}
+
+impl CodeBook {
+    /// The code itself while there is room for it, else `other`.
+    pub(super) fn bound(&self, code: ErrorCode) -> ErrorCode {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&code) {
+            return code;
+        }
+        if known.len() >= MAX_CODES {
+            return ErrorCode::other();
+        }
+        known.insert(code.clone());
+        code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_statuses_mean_what_the_vendor_says() {
+        let throttled = Class::Throttled { retry_after: None };
+        let table = [
+            (400, "DRS.M05003", Class::Gone),
+            (400, "DRS.M05004", Class::Gone),
+            (400, "DRS.M00289", Class::Gone),
+            (400, "DRS.10000010", Class::Gone),
+            (400, "DRS.M01503", throttled),
+            (400, "DRS.M00304", Class::NotCallable),
+            (403, "DRS.M00100", Class::Auth),
+            (401, "DRS.M00102", Class::Auth),
+            (403, "DRS.M00103", Class::Auth),
+            (403, "DRS.M00261", Class::Auth),
+            (422, "DRS.M00004", Class::Transient),
+            (500, "DRS.M00004", Class::Transient),
+            (429, "APIGW.0308", throttled),
+            (429, "APIG.0308", throttled),
+            (401, "APIGW.0301", Class::Auth),
+            (401, "APIG.0301", Class::Auth),
+            (429, "", throttled),
+            (401, "", Class::Auth),
+            (403, "NEW.1", Class::Auth),
+            (502, "", Class::Transient),
+            (404, "APIGW.0101", Class::Permanent),
+            (400, "DRS.M00202", Class::Permanent),
+        ];
+        for (status, code, class) in table {
+            assert_eq!(classify(status, code, None), class, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn the_65th_code_of_an_account_is_other() {
+        let book = CodeBook::default();
+        for n in 0..64 {
+            let code = ErrorCode::new(&format!("DRS.{n}"));
+            assert_eq!(book.bound(code.clone()), code);
+        }
+        assert_eq!(book.bound(ErrorCode::new("DRS.64")), ErrorCode::other());
+        assert_eq!(book.bound(ErrorCode::new("DRS.63")).as_str(), "DRS.63");
+    }
+
+    #[test]
+    fn a_code_is_one_short_token_of_any_sensible_length() {
+        for kept in ["DRS.M05003", "DRS.10000010", "APIGW.0308", "7", &"x".repeat(64)] {
+            assert_eq!(ErrorCode::new(kept).as_str(), kept);
+        }
+        for other in ["", "two words", "a\nb", "ü", "a\"b", &"x".repeat(65)] {
+            assert_eq!(ErrorCode::new(other), ErrorCode::other());
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! All pages of one job and type: read until DRS's `count` is reached, read again where the pages do not fit together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::Semaphore;
+
+use super::client::{Account, Answer, Window};
+use super::error::{ApiError, Class};
+use super::{OffsetCounts, retry};
+use crate::model::{DropReason, ErrorCode, JobId, Listing, Object, ObjectName, ObjectType};
+
+/// How often a listing is read at the most: once, and twice again.
+const MAX_READINGS: u32 = 3;
+
+/// Most rows of one listing. DRS's `count` is not believed beyond it, so that no answer can fill the memory.
+const MAX_ROWS: u64 = 5_000_000;
+
+/// One job of an account.
+#[derive(Debug)]
+pub struct Job {
+    account: Arc<Account>,
+    id: JobId,
+    lane: Semaphore,
+}
+
+/// Failed requests of a poll, by reason; also those that another attempt made up for.
+pub type Errors = BTreeMap<ErrorCode, u64>;
+
+/// A listing that was read to its end.
+#[derive(Debug)]
+pub struct Reading {
+    /// The objects.
+    pub listing: Listing,
+    /// Whether all pages told of the same `count` and together had as many different objects.
+    pub consistent: bool,
+    /// Rows that were left out.
+    pub dropped: BTreeMap<DropReason, u64>,
+}
+
+/// A listing that was not read to its end. Nothing of it is to be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// A page could not be had.
+    #[error("page at offset {offset}: {error}")]
+    Page {
+        /// Where the page begins.
+        offset: u64,
+        /// Why.
+        error: ApiError,
+    },
+    /// DRS announced more objects than its pages hold.
+    #[error("DRS announced {count} objects, but its pages ended after {rows}; {advice}")]
+    Short {
+        /// Rows announced.
+        count: u64,
+        /// Rows read.
+        rows: u64,
+        /// What to do.
+        advice: String,
+    },
+    /// More rows than any migration has.
+    #[error(
+        "DRS announced {count} objects; more than {MAX_ROWS} of one type are not read; check that `endpoint` is DRS"
+    )]
+    TooMany {
+        /// Rows announced, or read if that is more.
+        count: u64,
+    },
+}
+
+impl Job {
+    /// A job of the account.
+    ///
+    /// A job may use half of the account's requests under way, so that one that answers slowly leaves room for the others.
+    pub fn new(account: Arc<Account>, id: JobId) -> Self {
+        let lane = Semaphore::new(account.config().limits.concurrency.div_ceil(2));
+        Self { account, id, lane }
+    }
+
+    /// The job's id.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Reads all objects of one type. Each request that fails is counted in `errors`, also when this call is cut short.
+    ///
+    /// # Errors
+    /// When a page cannot be had, or the listing stays shorter than DRS announced.
+    pub async fn list(
+        &self,
+        object_type: ObjectType,
+        page_size: u32,
+        errors: &mut Errors,
+    ) -> Result<Reading, ListError> {
+        let mut made = 1;
+        loop {
+            let last = made == MAX_READINGS;
+            match self.read(object_type, page_size, last, errors).await {
+                Ok(Some(reading)) if reading.consistent || last => return Ok(reading),
+                Err(error) if last || !matches!(error, ListError::Short { .. }) => return Err(error),
+                Ok(_) | Err(_) => made += 1,
+            }
+        }
+    }
+
+    /// Reads all pages once. Where `count` changes on the way, goes on only if `to_the_end`, since the reading is void.
+    async fn read(
+        &self,
+        object_type: ObjectType,
+        page_size: u32,
+        to_the_end: bool,
+        errors: &mut Errors,
+    ) -> Result<Option<Reading>, ListError> {
+        let mut pages = Pages::default();
+        loop {
+            let offset = pages.next_offset(self.account.config().offset_counts);
+            let window = Window { limit: page_size, offset };
+            let answer =
+                self.page(object_type, window, errors).await.map_err(|error| ListError::Page { offset, error })?;
+            let page = match answer {
+                Answer::Page(page) => page,
+                Answer::Nothing if pages.read == 0 => return Ok(Some(Pages::default().finish())),
+                Answer::Nothing => return Err(pages.short(page_size)),
+            };
+            let (count, came) = (page.count, page.rows());
+            pages.add(page);
+            if pages.changed && !to_the_end {
+                return Ok(None);
+            }
+            if count.max(pages.rows) > MAX_ROWS {
+                *errors.entry(ErrorCode::new("too_large")).or_default() += 1;
+                return Err(ListError::TooMany { count: count.max(pages.rows) });
+            }
+            if pages.rows >= count {
+                return Ok(Some(pages.finish()));
+            }
+            if came == 0 {
+                return Err(pages.short(page_size));
+            }
+        }
+    }
+
+    /// One page, tried again where the fault may pass by itself.
+    async fn page(&self, object_type: ObjectType, window: Window, errors: &mut Errors) -> Result<Answer, ApiError> {
+        let mut made = 1;
+        loop {
+            let attempt = {
+                // Never closed; see `Account::page`.
+                let _lane = self.lane.acquire().await.ok();
+                self.account.page(&self.id, object_type, window).await
+            };
+            let error = match attempt {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            *errors.entry(error.code.clone()).or_default() += 1;
+            match retry::delay(made, error.class, fastrand::f64()) {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(error),
+            }
+            made += 1;
+        }
+    }
+}
+
+impl ListError {
+    /// What the failure asks of the poller; nothing in particular where DRS answered, but not with a whole listing.
+    pub fn class(&self) -> Option<Class> {
+        match self {
+            Self::Page { error, .. } => Some(error.class),
+            Self::Short { .. } | Self::TooMany { .. } => None,
+        }
+    }
+}
+
+/// The pages of one reading, so far.
+#[derive(Default)]
+struct Pages {
+    read: u64,
+    rows: u64,
+    first_rows: u64,
+    count: u64,
+    changed: bool,
+    malformed: u64,
+    data_time: Option<SystemTime>,
+    objects: Vec<Object>,
+}
+
+impl Pages {
+    fn next_offset(&self, counts: OffsetCounts) -> u64 {
+        match counts {
+            OffsetCounts::Rows => self.rows,
+            OffsetCounts::Pages => self.read,
+        }
+    }
+
+    fn add(&mut self, page: super::wire::Page) {
+        let rows = page.rows();
+        if self.read == 0 {
+            self.first_rows = rows;
+            self.data_time = page.data_time;
+        } else {
+            self.changed |= self.count != page.count;
+            self.data_time = self.data_time.min(page.data_time).or(self.data_time).or(page.data_time);
+        }
+        self.read += 1;
+        self.rows += rows;
+        self.count = page.count;
+        self.malformed += page.malformed;
+        self.objects.extend(page.objects);
+    }
+
+    fn finish(self) -> Reading {
+        let read = self.objects.len();
+        let objects = without_duplicates(self.objects);
+        let mut dropped = BTreeMap::new();
+        for (reason, rows) in
+            [(DropReason::Duplicate, (read - objects.len()) as u64), (DropReason::Malformed, self.malformed)]
+        {
+            if rows > 0 {
+                dropped.insert(reason, rows);
+            }
+        }
+        let consistent = !self.changed && objects.len() as u64 + self.malformed == self.count;
+        Reading { listing: Listing { count: self.count, data_time: self.data_time, objects }, consistent, dropped }
+    }
+
+    fn short(&self, page_size: u32) -> ListError {
+        // A whole first page and an empty second one is what a wrong unit of `offset` looks like.
+        let advice = if self.rows == self.first_rows && self.first_rows == u64::from(page_size) {
+            "the first page came whole and the second empty: if that stays so, try the other value of `offset_counts`"
+        } else {
+            "the next poll tries again; if that stays so, DRS counts objects that it does not list"
+        };
+        ListError::Short { count: self.count, rows: self.rows, advice: advice.to_owned() }
+    }
+}
+
+/// Each object once, as it was read last, in the order of its last reading.
+fn without_duplicates(mut objects: Vec<Object>) -> Vec<Object> {
+    let newest: HashMap<&ObjectName, usize> =
+        objects.iter().enumerate().map(|(index, object)| (&object.name, index)).collect();
+    if newest.len() == objects.len() {
+        return objects;
+    }
+    let kept: std::collections::HashSet<usize> = newest.into_values().collect();
+    let mut index = 0;
+    objects.retain(|_| {
+        index += 1;
+        kept.contains(&(index - 1))
+    });
+    objects
+}

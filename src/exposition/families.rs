@@ -1,0 +1,139 @@
+//! The metric families of a job and type: names, kinds, units and help. Every other file takes them from here.
+
+/// What kind of metric a family is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A value that goes up and down.
+    Gauge,
+    /// A value that only goes up, until the process starts anew. Its samples end in `_total`.
+    Counter,
+}
+
+impl Kind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+        }
+    }
+}
+
+/// A metric family whose samples are labelled with a job and a type.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The name of its samples, a counter's `_total` included.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// What it tells, in one sentence.
+    pub help: &'static str,
+}
+
+impl Family {
+    /// The unit that the name ends in, by the rules of OpenMetrics.
+    pub(super) fn unit(&self) -> Option<&'static str> {
+        self.base_name().ends_with("_seconds").then_some("seconds")
+    }
+
+    /// The name without a counter's `_total`, which is what OpenMetrics calls the family.
+    pub(super) fn base_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
+            Kind::Gauge => self.name,
+        }
+    }
+}
+
+/// Which family: the place in [`families`], and in each segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Id {
+    ObjectProgress,
+    Objects,
+    ObjectsByState,
+    ProgressAverage,
+    ProgressMinimum,
+    DataTimestamp,
+    PollSuccess,
+    PollLastSuccess,
+    PollDuration,
+    Polls,
+    PollsSkipped,
+    RowsDropped,
+    ApiErrors,
+}
+
+impl Id {
+    pub(super) const ALL: [Self; 13] = [
+        Self::ObjectProgress,
+        Self::Objects,
+        Self::ObjectsByState,
+        Self::ProgressAverage,
+        Self::ProgressMinimum,
+        Self::DataTimestamp,
+        Self::PollSuccess,
+        Self::PollLastSuccess,
+        Self::PollDuration,
+        Self::Polls,
+        Self::PollsSkipped,
+        Self::RowsDropped,
+        Self::ApiErrors,
+    ];
+
+    pub(super) const fn family(self) -> Family {
+        let (name, kind, help) = match self {
+            Self::ObjectProgress => (
+                "drs_object_progress",
+                Kind::Gauge,
+                "How much of an object has arrived, in percent, as DRS reports it.",
+            ),
+            Self::Objects => ("drs_objects", Kind::Gauge, "How many objects DRS says there are."),
+            Self::ObjectsByState => (
+                "drs_objects_by_state",
+                Kind::Gauge,
+                "Objects that are not started (at 0), in progress (1 to 99) and completed (at 100).",
+            ),
+            Self::ProgressAverage => (
+                "drs_progress_average",
+                Kind::Gauge,
+                "Mean progress of all objects, in percent, each object counting once.",
+            ),
+            Self::ProgressMinimum => {
+                ("drs_progress_minimum", Kind::Gauge, "Progress of the slowest object, in percent.")
+            }
+            Self::DataTimestamp => {
+                ("drs_data_timestamp_seconds", Kind::Gauge, "When DRS made the data that is shown, by its own clock.")
+            }
+            Self::PollSuccess => (
+                "drs_poll_success",
+                Kind::Gauge,
+                "Whether the last poll brought a listing; absent before the first, and where DRS has no such listing.",
+            ),
+            Self::PollLastSuccess => {
+                ("drs_poll_last_success_timestamp_seconds", Kind::Gauge, "When a poll last brought a listing.")
+            }
+            Self::PollDuration => {
+                ("drs_poll_duration_seconds", Kind::Gauge, "How long the last poll took, all its pages.")
+            }
+            Self::Polls => ("drs_polls_total", Kind::Counter, "Polls, by how they ended."),
+            Self::PollsSkipped => (
+                "drs_polls_skipped_total",
+                Kind::Counter,
+                "Polls that were due and left out because the one before was still running.",
+            ),
+            Self::RowsDropped => {
+                ("drs_rows_dropped_total", Kind::Counter, "Rows of DRS's listings that are not shown, by reason.")
+            }
+            Self::ApiErrors => (
+                "drs_api_errors_total",
+                Kind::Counter,
+                "Requests that failed, by DRS's error code or by what went wrong where there is none.",
+            ),
+        };
+        Family { name, kind, help }
+    }
+}
+
+/// Every family of a job and type, in the order of the exposition.
+pub fn families() -> impl Iterator<Item = Family> {
+    Id::ALL.into_iter().map(Id::family)
+}

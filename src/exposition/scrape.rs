@@ -1,0 +1,178 @@
+//! A scrape: what is ready is joined, in the order of the families, and nothing of it is rendered or compressed again.
+
+use std::{fmt, io};
+
+use bytes::{Bytes, BytesMut};
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::registry::Registry;
+
+use super::families::Id;
+use super::gzip::{Block, Deflater, Member};
+use super::segment::Segment;
+use super::{Config, Encoding, Format, openmetrics, process, text};
+use crate::model::{JobId, ObjectType, Report};
+use crate::store::Store;
+
+/// Parts shorter than this are copied together, so that a body of many small parts is not sent in as many writes.
+const COPIED_BELOW_BYTES: usize = 16 * 1024;
+
+/// All that `/metrics` shows.
+#[derive(Debug)]
+pub struct Exposition {
+    config: Config,
+    segments: Store<Segment>,
+    registry: Registry,
+    text: Frame,
+    openmetrics: Frame,
+}
+
+/// The part of the exposition that was asked for; everything where nothing is named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// These jobs only.
+    pub jobs: Vec<JobId>,
+    /// These types only.
+    pub types: Vec<ObjectType>,
+}
+
+impl Selection {
+    fn is_everything(&self) -> bool {
+        self.jobs.is_empty() && self.types.is_empty()
+    }
+}
+
+/// The body of an answer, in pieces that are shared with other answers.
+#[derive(Debug)]
+pub struct Body {
+    /// The pieces, in order.
+    pub pieces: Vec<Bytes>,
+    /// Their length together, in bytes.
+    pub length: u64,
+}
+
+/// What stands around the samples in one of the formats, compressed once.
+#[derive(Debug)]
+struct Frame {
+    heads: Vec<(Id, Block)>,
+    end: Block,
+}
+
+impl Frame {
+    fn new(format: Format) -> io::Result<Self> {
+        let (head, end): (fn(&_) -> String, _) = match format {
+            Format::Text => (text::head, ""),
+            Format::OpenMetrics => (openmetrics::head, openmetrics::EOF),
+        };
+        let mut deflater = Deflater::default();
+        let heads = Id::ALL.into_iter().map(|id| Ok((id, deflater.block(head(&id.family()).into_bytes())?)));
+        Ok(Self { heads: heads.collect::<io::Result<_>>()?, end: deflater.block(end.into())? })
+    }
+}
+
+impl Exposition {
+    /// Shows nothing yet but what `registry` has. With `own_metrics` it also tells of the build and the process.
+    ///
+    /// # Errors
+    /// When the compressor fails, which it has no reason to do.
+    pub fn new(config: Config, mut registry: Registry, own_metrics: bool) -> io::Result<Self> {
+        if own_metrics {
+            process::register(&mut registry);
+        }
+        let (text, openmetrics) = (Frame::new(Format::Text)?, Frame::new(Format::OpenMetrics)?);
+        Ok(Self { config, segments: Store::default(), registry, text, openmetrics })
+    }
+
+    /// Shows what a report says, from the next scrape on. Takes time in proportion to the listing.
+    ///
+    /// # Errors
+    /// When the compressor fails, which it has no reason to do; then all stays as it was.
+    pub fn publish(&self, report: &Report) -> io::Result<()> {
+        let before = self.segments.get(&report.key);
+        let segment = Segment::render(report, before.as_deref(), &self.config)?;
+        self.segments.publish(report.key.clone(), segment);
+        Ok(())
+    }
+
+    /// Whether the job is followed.
+    pub fn follows(&self, job: &JobId) -> bool {
+        self.segments.any(|key| key.job == *job)
+    }
+
+    /// The metrics. A part that was asked for holds the families of jobs and types; the exporter's own are in the whole only.
+    ///
+    /// # Errors
+    /// When one of the exporter's own metrics cannot be written.
+    pub fn scrape(&self, selection: &Selection, format: Format, encoding: Encoding) -> Result<Body, fmt::Error> {
+        let segments = self.segments.select(|key| {
+            (selection.jobs.is_empty() || selection.jobs.contains(&key.job))
+                && (selection.types.is_empty() || selection.types.contains(&key.object_type))
+        });
+        let frame = match format {
+            Format::Text => &self.text,
+            Format::OpenMetrics => &self.openmetrics,
+        };
+        let own = if selection.is_everything() { self.own(format)? } else { Block::default() };
+        let families = frame.heads.iter().flat_map(|(id, head)| {
+            let mut samples = segments.iter().filter_map(|segment| segment.block(*id)).peekable();
+            // A family without samples is not mentioned.
+            let head = samples.peek().map(|_| head);
+            head.into_iter().chain(samples)
+        });
+        Ok(join(families.chain([&own, &frame.end]), encoding))
+    }
+
+    fn own(&self, format: Format) -> Result<Block, fmt::Error> {
+        let mut written = String::new();
+        encode_registry(&mut written, &self.registry)?;
+        let written = match format {
+            Format::Text => text::from_openmetrics(&written),
+            Format::OpenMetrics => written,
+        };
+        Deflater::default().block(written.into_bytes()).map_err(|_| fmt::Error)
+    }
+}
+
+fn join<'a>(blocks: impl Iterator<Item = &'a Block>, encoding: Encoding) -> Body {
+    let mut pieces = Pieces::default();
+    match encoding {
+        Encoding::Identity => blocks.for_each(|block| pieces.add(block.text().clone())),
+        Encoding::Gzip => {
+            let (mut member, header) = Member::begin();
+            pieces.add(header);
+            blocks.for_each(|block| pieces.add(member.add(block)));
+            pieces.add(member.end());
+        }
+    }
+    pieces.finish()
+}
+
+/// Collects the pieces of a body: large ones are shared, small ones are copied together.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Bytes>,
+    length: u64,
+    small: BytesMut,
+}
+
+impl Pieces {
+    fn add(&mut self, piece: Bytes) {
+        self.length += piece.len() as u64;
+        if piece.len() < COPIED_BELOW_BYTES {
+            self.small.extend_from_slice(&piece);
+            return;
+        }
+        self.flush();
+        self.pieces.push(piece);
+    }
+
+    fn flush(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(self.small.split().freeze());
+        }
+    }
+
+    fn finish(mut self) -> Body {
+        self.flush();
+        Body { pieces: self.pieces, length: self.length }
+    }
+}

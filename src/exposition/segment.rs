@@ -1,0 +1,168 @@
+//! One job and type, rendered and compressed: the part of the exposition that a poll makes and a scrape only joins.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use super::Config;
+use super::families::Id;
+use super::gzip::{Block, Deflater};
+use super::labels::write_label;
+use crate::model::{Change, GroupKey, Listing, Object, Outcome, PollStatus, Report};
+
+/// The samples of one job and type, family by family; a family without samples is not there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Segment {
+    blocks: BTreeMap<Id, Block>,
+}
+
+/// The families that tell of a listing; they stay as they are until there is another one.
+const OF_LISTING: [Id; 6] =
+    [Id::ObjectProgress, Id::Objects, Id::ObjectsByState, Id::ProgressAverage, Id::ProgressMinimum, Id::DataTimestamp];
+
+impl Segment {
+    /// Renders what a report says. What the report leaves as it was comes from the segment `before`.
+    ///
+    /// # Errors
+    /// When the compressor fails, which it has no reason to do.
+    pub(super) fn render(report: &Report, before: Option<&Self>, config: &Config) -> io::Result<Self> {
+        let mut writer = Writer::new(&report.key, config);
+        match &report.change {
+            Change::Listing(listing) => writer.listing(listing)?,
+            Change::Keep => writer.segment.take_listing(before),
+            Change::Drop => {}
+        }
+        writer.status(&report.status)?;
+        Ok(writer.segment)
+    }
+
+    /// The samples of one family.
+    pub(super) fn block(&self, id: Id) -> Option<&Block> {
+        self.blocks.get(&id)
+    }
+
+    fn take_listing(&mut self, before: Option<&Self>) {
+        for id in OF_LISTING {
+            if let Some(block) = before.and_then(|before| before.block(id)) {
+                self.blocks.insert(id, block.clone());
+            }
+        }
+    }
+}
+
+/// Writes samples of one job and type.
+struct Writer<'a> {
+    config: &'a Config,
+    /// `job="…",type="…"`, which every sample has.
+    labels: Vec<u8>,
+    deflater: Deflater,
+    segment: Segment,
+}
+
+impl<'a> Writer<'a> {
+    fn new(key: &GroupKey, config: &'a Config) -> Self {
+        let mut labels = Vec::new();
+        write_label(&mut labels, &config.job_label.0, key.job.as_str(), config.max_label_bytes);
+        labels.push(b',');
+        write_label(&mut labels, "type", key.object_type.as_str(), config.max_label_bytes);
+        Self { config, labels, deflater: Deflater::default(), segment: Segment::default() }
+    }
+
+    fn listing(&mut self, listing: &Listing) -> io::Result<()> {
+        self.plain(Id::Objects, Some(listing.count))?;
+        if listing.objects.is_empty() {
+            return Ok(());
+        }
+        self.objects(&listing.objects)?;
+        let progress = || listing.objects.iter().map(|object| object.progress.get());
+        let states = [
+            ("not_started", progress().filter(|&percent| percent == 0).count()),
+            ("in_progress", progress().filter(|&percent| percent > 0 && percent < 100).count()),
+            ("completed", progress().filter(|&percent| percent == 100).count()),
+        ];
+        self.labelled(Id::ObjectsByState, "state", states)?;
+        let sum: u64 = progress().map(u64::from).sum();
+        self.plain(Id::ProgressAverage, Some(sum as f64 / listing.objects.len() as f64))?;
+        self.plain(Id::ProgressMinimum, progress().min())?;
+        self.plain(Id::DataTimestamp, listing.data_time.map(seconds))
+    }
+
+    fn objects(&mut self, objects: &[Object]) -> io::Result<()> {
+        let mut text = Vec::new();
+        for Object { name, progress } in objects {
+            text.extend_from_slice(Id::ObjectProgress.family().name.as_bytes());
+            text.push(b'{');
+            text.extend_from_slice(&self.labels);
+            let names = [
+                ("src_db", &name.src_db),
+                ("src_tb", &name.src_tb),
+                ("dst_db", &name.dst_db),
+                ("dst_tb", &name.dst_tb),
+            ];
+            for (label, value) in names {
+                text.push(b',');
+                write_label(&mut text, label, value, self.config.max_label_bytes);
+            }
+            writeln!(text, "}} {}", progress.get())?;
+        }
+        self.put(Id::ObjectProgress, text)
+    }
+
+    fn status(&mut self, status: &PollStatus) -> io::Result<()> {
+        // A type that the job cannot list is neither a success nor a failure.
+        let judged = status.last.filter(|&outcome| outcome != Outcome::Unsupported);
+        self.plain(Id::PollSuccess, judged.map(|outcome| u8::from(outcome.is_success())))?;
+        self.plain(Id::PollLastSuccess, status.last_success.map(seconds))?;
+        self.plain(Id::PollDuration, status.last_duration.map(|duration| duration.as_secs_f64()))?;
+        self.labelled(Id::Polls, "outcome", status.polls.iter().map(|(outcome, polls)| (outcome.as_str(), polls)))?;
+        self.plain(Id::PollsSkipped, Some(status.skipped))?;
+        self.labelled(Id::RowsDropped, "reason", status.dropped.iter().map(|(reason, rows)| (reason.as_str(), rows)))?;
+        self.labelled(Id::ApiErrors, "error_code", status.errors.iter().map(|(code, times)| (code.as_str(), times)))
+    }
+
+    /// The sample of a family that has no labels but job and type; none where there is no value.
+    fn plain(&mut self, id: Id, value: Option<impl Display>) -> io::Result<()> {
+        let Some(value) = value else { return Ok(()) };
+        let mut text = Vec::new();
+        text.extend_from_slice(id.family().name.as_bytes());
+        text.push(b'{');
+        text.extend_from_slice(&self.labels);
+        writeln!(text, "}} {value}")?;
+        self.put(id, text)
+    }
+
+    /// The samples of a family that has one label more.
+    fn labelled<'v>(
+        &mut self,
+        id: Id,
+        label: &str,
+        samples: impl IntoIterator<Item = (&'v str, impl Display)>,
+    ) -> io::Result<()> {
+        let mut text = Vec::new();
+        for (label_value, value) in samples {
+            text.extend_from_slice(id.family().name.as_bytes());
+            text.push(b'{');
+            text.extend_from_slice(&self.labels);
+            text.push(b',');
+            write_label(&mut text, label, label_value, self.config.max_label_bytes);
+            writeln!(text, "}} {value}")?;
+        }
+        self.put(id, text)
+    }
+
+    fn put(&mut self, id: Id, text: Vec<u8>) -> io::Result<()> {
+        if !text.is_empty() {
+            self.segment.blocks.insert(id, self.deflater.block(text)?);
+        }
+        Ok(())
+    }
+}
+
+/// Seconds since 1970, negative before.
+fn seconds(time: SystemTime) -> f64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
+    }
+}

@@ -1,0 +1,109 @@
+//! What the exporter serves: the metrics, whether it lives and is ready, and a page that leads there.
+
+mod address;
+mod landing;
+mod readiness;
+mod routes;
+
+pub use address::{InvalidListenAddress, InvalidTelemetryPath, ListenAddress, TelemetryPath};
+pub use readiness::Readiness;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use crate::exposition::Exposition;
+
+/// How long requests under way may take to end once the server stops. The whole process has 5 s.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// Where and under which path to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses to listen on.
+    pub listen_addresses: Vec<ListenAddress>,
+    /// The path of the metrics.
+    pub telemetry_path: TelemetryPath,
+}
+
+/// What the routes serve from.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The metrics.
+    pub exposition: Arc<Exposition>,
+    /// Whether every group was polled once.
+    pub readiness: Arc<Readiness>,
+}
+
+/// An address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {error}; name another with --web.listen-address")]
+pub struct BindError {
+    address: ListenAddress,
+    error: io::Error,
+}
+
+/// A server that holds its addresses and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    telemetry_path: TelemetryPath,
+}
+
+impl Server {
+    /// Takes the addresses.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub async fn bind(config: &Config) -> Result<Self, BindError> {
+        let mut listeners = Vec::new();
+        for address in &config.listen_addresses {
+            let bound = address.bind().await;
+            listeners.push(bound.map_err(|error| BindError { address: address.clone(), error })?);
+        }
+        Ok(Self { listeners, telemetry_path: config.telemetry_path.clone() })
+    }
+
+    /// The addresses that were taken, with the ports that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// Answers until `stop`, then lets the requests under way end, for a few seconds at the most.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn serve(self, served: Served, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let router = routes::router(&self.telemetry_path, served);
+        let (stopping, stopped) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        for listener in self.listeners {
+            info!(address = %listener.local_addr()?, "listening");
+            let mut stopped = stopped.clone();
+            // An error means that the sender is gone, which is a stop as well.
+            let signal = async move { drop(stopped.wait_for(|stop| *stop).await) };
+            let server = axum::serve(listener, router.clone()).with_graceful_shutdown(signal);
+            servers.spawn(async move { server.await });
+        }
+        tokio::select! {
+            () = stop => {}
+            Some(ended) = servers.join_next() => return ended.map_err(io::Error::other)?,
+        }
+        stopping.send_replace(true);
+        let drained = tokio::time::timeout(DRAIN, async { while servers.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            warn!("requests were still under way {} s after the stop; they are cut off", DRAIN.as_secs());
+        }
+        Ok(())
+    }
+}

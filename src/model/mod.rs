@@ -1,0 +1,9 @@
+//! The words of the domain: jobs, object types, objects, listings and the outcome of a poll. No I/O, and no other module.
+
+mod ids;
+mod listing;
+mod poll;
+
+pub use ids::{GroupKey, InvalidJobId, JobId, ObjectType, UnknownObjectType};
+pub use listing::{Listing, Object, ObjectName, Percent};
+pub use poll::{Change, DropReason, ErrorCode, Outcome, PollStatus, Report};

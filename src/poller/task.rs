@@ -1,0 +1,179 @@
+//! The loop that follows one job and type for as long as the process lives.
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::mem;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, info, warn};
+
+use super::round::{self, Round};
+use super::{Config, schedule};
+use crate::drs::Job;
+use crate::model::{Change, GroupKey, ObjectType, Outcome, PollStatus, Report};
+
+/// Where reports go.
+pub trait Publish: Send + Sync {
+    /// Takes a report, and returns when readers can see it.
+    fn publish(&self, report: Report) -> impl Future<Output = ()> + Send;
+}
+
+/// Rings when one type of a job finds the job gone, or back again, so that the other types look as well.
+///
+/// Each type believes only what it was told itself: the answer to one type may not hold for another.
+#[derive(Clone, Debug)]
+pub struct JobBell(watch::Sender<bool>);
+
+impl Default for JobBell {
+    fn default() -> Self {
+        Self(watch::Sender::new(false))
+    }
+}
+
+impl JobBell {
+    /// Says that a type found the job gone, or found it back; rings where that is news, and says whether it was.
+    fn tell(&self, gone: bool) -> bool {
+        self.0.send_if_modified(|known| mem::replace(known, gone) != gone)
+    }
+}
+
+/// Follows one job and type.
+#[derive(Debug)]
+pub struct Task<P> {
+    key: GroupKey,
+    job: Arc<Job>,
+    interval: Duration,
+    config: Config,
+    publisher: P,
+    bell: JobBell,
+    status: PollStatus,
+    /// When the listing that is shown was read; nothing where none is shown.
+    shown_since: Option<Instant>,
+    /// What the last poll complained of, so that the log tells what changes and not the same again and again.
+    complaint: Option<String>,
+}
+
+impl<P: Publish> Task<P> {
+    /// Prepares to follow `object_type` of `job`. The tasks of one job share its `bell`.
+    pub fn new(
+        job: Arc<Job>,
+        object_type: ObjectType,
+        interval: Duration,
+        config: Config,
+        publisher: P,
+        bell: JobBell,
+    ) -> Self {
+        let key = GroupKey { job: job.id().clone(), object_type };
+        let status = PollStatus::default();
+        Self { key, job, interval, config, publisher, bell, status, shown_since: None, complaint: None }
+    }
+
+    /// Polls for ever. Two polls never overlap, and between two there is an interval, unless one was late.
+    pub async fn run(mut self) -> Infallible {
+        self.publish(Change::Keep).await;
+        let mut ring = self.bell.0.subscribe();
+        let mut started = Instant::now();
+        let mut due = started + schedule::first_delay(&self.key, self.interval);
+        loop {
+            let rung = self.until_too_old(wait(due, &mut ring)).await;
+            if rung {
+                // A ring cannot make two polls follow each other faster than the interval.
+                due = due.min(Instant::now().max(started + self.interval));
+                continue;
+            }
+            started = Instant::now();
+            let (job, config) = (Arc::clone(&self.job), self.config.clone());
+            let deadline = self.interval.max(config.stale_after);
+            let poll = round::run(&job, self.key.object_type, config.page_size, deadline);
+            let round = self.until_too_old(poll).await;
+            let now = Instant::now();
+            let period = schedule::period(round.outcome, round.settled, self.interval, config.settled_interval);
+            let next = schedule::next(due, period, now);
+            due = next.due.max(now + round.wait);
+            self.status.skipped += next.skipped;
+            if self.record(round, started, now).await {
+                ring.mark_unchanged();
+            }
+        }
+    }
+
+    /// Waits for `event`, and meanwhile lets the listing go when it becomes too old.
+    async fn until_too_old<T>(&mut self, event: impl Future<Output = T>) -> T {
+        let mut event = pin!(event);
+        loop {
+            let too_old = self.shown_until();
+            tokio::select! {
+                happened = &mut event => return happened,
+                () = async { match too_old { Some(at) => sleep_until(at).await, None => pending().await } } => {
+                    warn!(
+                        job = %self.key.job, r#type = %self.key.object_type,
+                        "the last good listing is older than `poll.stale_after`: its series go until a poll succeeds"
+                    );
+                    self.publish(Change::Drop).await;
+                }
+            }
+        }
+    }
+
+    /// When the listing that is shown has to go; nothing while polls succeed, however rare they are.
+    fn shown_until(&self) -> Option<Instant> {
+        let failing = self.status.last.is_some_and(|outcome| !outcome.is_success());
+        self.shown_since.filter(|_| failing).map(|since| since + self.config.stale_after)
+    }
+
+    /// Takes the round into account; says whether that rang the bell.
+    async fn record(&mut self, round: Round, started: Instant, now: Instant) -> bool {
+        let Round { outcome, change, errors, dropped, problem, .. } = round;
+        let before = self.status.last.replace(outcome);
+        *self.status.polls.entry(outcome).or_default() += 1;
+        for (code, times) in errors {
+            *self.status.errors.entry(code).or_default() += times;
+        }
+        for (reason, rows) in dropped {
+            *self.status.dropped.entry(reason).or_default() += rows;
+        }
+        self.status.last_duration = Some(now - started);
+        if outcome.is_success() {
+            self.status.last_success = Some(SystemTime::now());
+        }
+        self.log(outcome, problem, now - started);
+        self.publish(change).await;
+        let (gone, was_gone) = (outcome == Outcome::Gone, before == Some(Outcome::Gone));
+        gone != was_gone && self.bell.tell(gone)
+    }
+
+    fn log(&mut self, outcome: Outcome, problem: Option<String>, took: Duration) {
+        let (job, kind, outcome) = (&self.key.job, self.key.object_type, outcome.as_str());
+        let known = mem::replace(&mut self.complaint, problem);
+        match &self.complaint {
+            Some(problem) if known.as_ref() != Some(problem) => {
+                warn!(%job, r#type = %kind, outcome, problem, "a poll brought no clean listing");
+            }
+            Some(problem) => debug!(%job, r#type = %kind, outcome, problem, "again no clean listing"),
+            None if known.is_some() => info!(%job, r#type = %kind, outcome, "polls bring clean listings again"),
+            None => debug!(%job, r#type = %kind, outcome, ?took, "poll"),
+        }
+    }
+
+    async fn publish(&mut self, change: Change) {
+        match change {
+            Change::Listing(_) => self.shown_since = Some(Instant::now()),
+            Change::Drop => self.shown_since = None,
+            Change::Keep => {}
+        }
+        self.publisher.publish(Report { key: self.key.clone(), status: self.status.clone(), change }).await;
+    }
+}
+
+/// Waits until `due`, or for a ring; says whether it rang.
+async fn wait(due: Instant, ring: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = sleep_until(due) => false,
+        // The bell outlives the receiver: the task holds both.
+        _ = ring.changed() => true,
+    }
+}

@@ -1,0 +1,47 @@
+//! A DRS to run against: migrations that move, stall, fail, finish and disappear. It shares no type with the client, so that
+//! one misspelt field cannot cancel out.
+//!
+//! Reading order: [`state`] (what there is at a time; pure), `api` (HTTP around it).
+
+mod api;
+pub mod state;
+
+pub use api::{Simulator, Starting};
+
+use std::time::Duration;
+
+/// What the simulator is like.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What all names and paces follow from; the same seed gives the same world.
+    pub seed: u64,
+    /// How many jobs there are. Their fates follow one another: moving, stalling, failing, finishing, disappearing.
+    pub jobs: usize,
+    /// How many tables each job has; of the other types there are as many or fewer.
+    pub objects: u64,
+    /// The only project there is.
+    pub project_id: String,
+    /// The only token that is let in.
+    pub token: String,
+    /// How long each answer takes.
+    pub latency: Duration,
+    /// Requests allowed in each second; more are refused as API Gateway does.
+    pub requests_per_second: Option<u32>,
+    /// How many of 100 requests fail with a fault of the service.
+    pub fault_percent: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            jobs: 5,
+            objects: 40,
+            project_id: "simulated-project".to_owned(),
+            token: "simulated-token".to_owned(),
+            latency: Duration::ZERO,
+            requests_per_second: None,
+            fault_percent: 0,
+        }
+    }
+}
