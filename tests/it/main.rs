@@ -1,0 +1,16 @@
+//! Tests through the public door: the program as a user runs it, against a scripted or simulated DRS, read by real tools.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, unreachable_pub)]
+
+mod architecture;
+mod configuration;
+mod demo;
+mod exposition;
+mod faults;
+mod listing;
+mod names;
+mod outcomes;
+mod process;
+mod readme;
+mod simulate;
+mod support;

@@ -1,0 +1,135 @@
+//! The exporter as a user runs it: a process with a configuration file, an address and a log.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::samples::Samples;
+use super::{PATIENCE, eventually};
+
+/// A running exporter; it ends with the test.
+pub struct Exporter {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+    http: reqwest::Client,
+    _folder: TempDir,
+}
+
+/// The program, with a log at debug level on a random port of the loopback.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drs-exporter"));
+    command.kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Exporter {
+    /// Starts it with this configuration, in YAML.
+    pub async fn start(config: &str) -> Self {
+        Self::start_with(config, &[]).await
+    }
+
+    /// Starts it with this configuration and more flags.
+    pub async fn start_with(config: &str, flags: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("drs-exporter.yml");
+        fs::write(&file, config).unwrap();
+        let mut command = program();
+        command.arg("--config.file").arg(&file).args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"]).args(flags);
+        Self::run(command, folder).await
+    }
+
+    /// Runs a command and waits until it listens.
+    pub async fn run(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let copy = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                copy.lock().unwrap().push(line);
+            }
+        });
+        let address = eventually("the exporter to listen", || {
+            let (ended, log) = (child.try_wait().unwrap(), log.lock().unwrap());
+            assert!(ended.is_none(), "the exporter ended: {log:#?}");
+            std::future::ready(log.iter().find_map(|line| listening(line)))
+        });
+        let address = address.await;
+        let http = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
+        Self { child, address, log, http, _folder: folder }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().join("\n")
+    }
+
+    pub fn client(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.http.get(self.url(path)).timeout(PATIENCE).send().await.unwrap()
+    }
+
+    /// The body of the metrics, in text or in what `accept` asks for.
+    pub async fn body(&self, accept: &str, accept_encoding: &str) -> Vec<u8> {
+        let request = self.http.get(self.url("/metrics")).header(ACCEPT, accept);
+        let request = if accept_encoding.is_empty() { request } else { request.header(ACCEPT_ENCODING, accept_encoding) };
+        let response = request.timeout(PATIENCE).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.bytes().await.unwrap().to_vec()
+    }
+
+    /// The metrics as they are now.
+    pub async fn samples(&self) -> Samples {
+        let body = self.body("text/plain", "").await;
+        Samples::parse(&String::from_utf8(body).unwrap())
+    }
+
+    /// Waits until the metrics are as wanted, and gives them.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Samples) -> bool) -> Samples {
+        eventually(what, || async { Some(self.samples().await).filter(|samples| wanted(samples)) }).await
+    }
+
+    /// Waits until so many polls of a job and type have ended in this way.
+    pub async fn polled(&self, job: &str, object_type: &str, outcome: &str, times: f64) -> Samples {
+        let what = format!("{times} polls of {job}/{object_type} with outcome {outcome}");
+        let series = format!(r#"drs_polls_total{{job="{job}",type="{object_type}",outcome="{outcome}"}}"#);
+        self.until(&what, |samples| samples.get(&series).is_some_and(|polls| polls >= times)).await
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter to end").unwrap();
+        assert_eq!(status.signal(), None, "killed by a signal");
+        status
+    }
+}
+
+fn listening(line: &str) -> Option<SocketAddr> {
+    line.contains("message=listening").then_some(line)?.split_once("address=")?.1.trim().parse().ok()
+}
