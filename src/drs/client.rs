@@ -213,9 +213,10 @@ fn transport(error: reqwest::Error) -> ApiError {
     }
 }
 
-/// What kind of I/O error is the innermost one.
+/// What kind of I/O error is the innermost one. An I/O error that wraps another does not name it as its source.
 fn io_kind(error: &reqwest::Error) -> Option<io::ErrorKind> {
-    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).last()
+    let outer = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last()?;
+    std::iter::successors(Some(outer), |&error| error.get_ref()?.downcast_ref()).last().map(io::Error::kind)
 }
 
 /// The error, what caused it, what caused that, and so on.

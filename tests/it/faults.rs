@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::drs::config;
+use crate::support::drs::{Drs, config, whole};
 use crate::support::exporter::Exporter;
 
 const GOOD: &str = r#"{"count":1,"create_time":"1","flow_compare_data":[{"src_db":"a","src_tb":"b","dst_db":"c","dst_tb":"d","progress":7}]}"#;
@@ -72,9 +72,9 @@ async fn every_bad_answer_is_counted_and_hurts_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_and_one_that_is_not_there_are_told_apart() {
-    let plain = serve().await;
+    let plain = Drs::answering(|ask| whole(ask, 1)).await;
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let first = config(&format!("https://{plain}"), &["{id: good, types: [table]}"]);
+    let first = config(&plain.uri().replace("http:", "https:"), &["{id: good, types: [table]}"]);
     let second = config(&format!("http://{unused}"), &["{id: nowhere, types: [table]}"]);
     let second = second.split_once("accounts:\n").unwrap().1.replace("name: test", "name: other");
     let both = format!("{}{}", first.split_once("poll:").unwrap().0, second);
@@ -106,7 +106,7 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         }
     }
     let request = String::from_utf8_lossy(&request).into_owned();
-    let job = request.split('/').nth(5).unwrap_or_default();
+    let job = request.split('/').nth(4).unwrap_or_default();
     let row = |row: &str| format!(r#"{{"count":1,"flow_compare_data":[{row}]}}"#);
     let percent = |percent: &str| row(&format!(r#"{{"src_db":"a","src_tb":"b","dst_db":"c","dst_tb":"d","progress":{percent}}}"#));
     let body = match job {
