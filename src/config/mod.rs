@@ -1,11 +1,12 @@
 //! The configuration: read from a file and the environment, checked whole, and every problem told at once.
 //!
-//! Reading order: `raw` (what may be written), `resolve` (what it means), `read` (from text to `raw`), [`Config`].
+//! Reading order: `raw` (what may be written), `resolve` (what it means), `read` (from text to `raw`, by way of a `tree`), [`Config`].
 
 mod problem;
 mod raw;
 mod read;
 mod resolve;
+mod tree;
 
 pub use problem::{Problem, Problems};
 

@@ -10,41 +10,41 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Unexpected, Visitor};
 
 use crate::drs::{Endpoint, Language, OffsetCounts, ProjectId};
 use crate::exposition::JobLabel;
 use crate::model::{JobId, ObjectType};
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct File {
-    pub(super) accounts: Option<Vec<Option<Account>>>,
-    pub(super) poll: Poll,
-    pub(super) exposition: Exposition,
+    pub(super) accounts: Option<Vec<Option<Map<Account>>>>,
+    pub(super) poll: Map<Poll>,
+    pub(super) exposition: Map<Exposition>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Account {
     pub(super) name: Option<String>,
     pub(super) endpoint: Option<Text<Endpoint>>,
     pub(super) project_id: Option<Text<ProjectId>>,
     pub(super) language: Option<Word<Language>>,
     pub(super) offset_counts: Option<Word<OffsetCounts>>,
-    pub(super) auth: Option<Auth>,
-    pub(super) limits: Limits,
-    pub(super) jobs: Option<Vec<Option<Job>>>,
+    pub(super) auth: Option<Map<Auth>>,
+    pub(super) limits: Map<Limits>,
+    pub(super) jobs: Option<Vec<Option<Map<Job>>>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map with one way to log in, such as `token`")]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Auth {
     pub(super) token: Option<Secret>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Limits {
     pub(super) concurrency: Option<u32>,
     pub(super) timeout: Option<Span>,
@@ -52,7 +52,7 @@ pub(super) struct Limits {
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Job {
     pub(super) id: Option<Text<JobId>>,
     pub(super) types: Option<Vec<Option<Text<ObjectType>>>>,
@@ -60,7 +60,7 @@ pub(super) struct Job {
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Poll {
     pub(super) interval: Option<Span>,
     pub(super) page_size: Option<u32>,
@@ -69,10 +69,36 @@ pub(super) struct Poll {
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Exposition {
     pub(super) job_label: Option<Text<JobLabel>>,
     pub(super) max_label_bytes: Option<u32>,
+}
+
+/// Keys and their values. Without it, a list would be taken as well, its items for the keys in their order.
+#[derive(Debug, Default)]
+pub(super) struct Map<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Map<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Reader<T> {
+            type Value = Map<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of keys")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Map<T>, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Map)
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Map<T>, E> {
+                Ok(Map::default())
+            }
+        }
+        deserializer.deserialize_any(Reader(PhantomData))
+    }
 }
 
 /// A value that is written as text and has a grammar of its own.
@@ -90,7 +116,22 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
-                text.parse().map(Text).map_err(|error| E::custom(format!("{error}; found `{text}`")))
+                text.parse().map(Text).map_err(E::custom)
+            }
+
+            // A number is never taken for text, which may have looked different; but what is wrong with it may say more.
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Text<T>, E> {
+                match number.to_string().parse::<T>() {
+                    Err(error) => Err(E::custom(error)),
+                    Ok(_) => Err(E::invalid_type(Unexpected::Unsigned(number), &self)),
+                }
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Text<T>, E> {
+                match u64::try_from(number) {
+                    Ok(number) => self.visit_u64(number),
+                    Err(_) => Err(E::invalid_type(Unexpected::Signed(number), &self)),
+                }
             }
         }
         deserializer.deserialize_str(Reader(PhantomData))

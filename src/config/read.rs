@@ -10,6 +10,7 @@ use figment::value::{Dict, Empty, Value};
 
 use super::problem::{KeyPath, Problems};
 use super::raw::File;
+use super::tree::Tree;
 
 /// What the variables that override the file begin with.
 const PREFIX: &str = "DRS_EXPORTER_";
@@ -30,12 +31,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<File> {
             return None;
         }
     };
-    let parsed = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("yml" | "yaml") => Yaml::from_str(&text).map_err(|error| error.to_string()),
-        Some("toml") => Toml::from_str(&text).map_err(|error| error.to_string()),
-        _ => Err("expected a file that ends in .yml, .yaml or .toml".to_owned()),
-    };
-    match parsed {
+    match parse(path, &text) {
         Ok(values) => extract(values, problems),
         Err(error) => {
             problems.add(&top, error);
@@ -44,8 +40,25 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<File> {
     }
 }
 
-fn extract(values: Dict, problems: &mut Problems) -> Option<File> {
-    let mut values = Value::from(values);
+fn parse(path: &Path, text: &str) -> Result<Value, String> {
+    let Tree(values) = match path.extension().and_then(|ending| ending.to_str()) {
+        Some("yml" | "yaml") => Yaml::from_str(text).map_err(|error| error.to_string())?,
+        // The error's own text repeats the line, which may hold a secret.
+        Some("toml") => Toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            format!("{} at line {}", error.message().trim(), before.matches('\n').count() + 1)
+        })?,
+        _ => return Err("expected a file that ends in .yml, .yaml or .toml".to_owned()),
+    };
+    match values {
+        Value::Dict(..) => Ok(values),
+        // A file without a word in it, or with nothing but comments.
+        Value::Empty(..) => Ok(Value::from(Dict::new())),
+        _ => Err("expected a map of keys, such as `accounts`".to_owned()),
+    }
+}
+
+fn extract(mut values: Value, problems: &mut Problems) -> Option<File> {
     let mut overrides = override_from_environment(&mut values, problems);
     for _ in 0..MAX_PROBLEMS {
         let error = match values.deserialize::<File>() {
@@ -62,7 +75,8 @@ fn extract(values: Dict, problems: &mut Problems) -> Option<File> {
             continue;
         }
         let unknown_key = matches!(error.kind, Kind::UnknownField(..));
-        problems.add(&path, explain(error.kind, &path));
+        let found = find(&mut values, path.parts()).map(|value| value.to_actual());
+        problems.add(&path, explain(error.kind, found.filter(|_| !path.may_be_secret())));
         let removed =
             if unknown_key { remove_key(&mut values, path.parts()) } else { empty(&mut values, path.parts()) };
         if !removed {
@@ -138,16 +152,15 @@ fn empty(values: &mut Value, path: &[String]) -> bool {
     !path.is_empty() && find(values, path).is_some_and(|place| mem::replace(place, nothing.clone()) != nothing)
 }
 
-fn explain(kind: Kind, path: &KeyPath) -> String {
-    let found = |actual: Actual| if path.may_be_secret() { String::new() } else { format!("; found {actual}") };
+/// What is wrong, and what was found unless it may be a secret.
+fn explain(kind: Kind, found: Option<Actual>) -> String {
+    let found = found.map(|actual| format!("; found {actual}")).unwrap_or_default();
     match kind {
         Kind::UnknownField(_, expected) => format!("unknown key; expected one of {}", listed(expected)),
-        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
-            format!("expected {expected}{}", found(actual))
-        }
-        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => "the number is too large".to_owned(),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("expected {expected}{found}"),
+        Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => format!("expected a smaller number{found}"),
         // Values that have a grammar of their own say what they expect.
-        Kind::Message(message) => message,
+        Kind::Message(message) => format!("{message}{found}"),
         other => other.to_string(),
     }
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::problem::{KeyPath, Problems};
-use super::raw::{self, Choice, Span, Text};
+use super::raw::{self, Choice, Map, Span, Text};
 use super::{Account, Config, Job};
 use crate::auth::{self, Secret};
 use crate::drs::{self, Limits};
@@ -33,8 +33,8 @@ const MAX_LABEL_BYTES: u32 = 1024 * 1024;
 pub(super) fn resolve(file: raw::File, problems: &mut Problems) -> Option<Config> {
     let mut checker = Checker { problems, account_names: HashSet::new(), jobs: HashSet::new() };
     let top = KeyPath::default();
-    let (interval, poller) = checker.poll(file.poll, &top.key("poll"));
-    let exposition = checker.exposition(file.exposition, &top.key("exposition"));
+    let (interval, poller) = checker.poll(file.poll.0, &top.key("poll"));
+    let exposition = checker.exposition(file.exposition.0, &top.key("exposition"));
     let place = top.key("accounts");
     let accounts = file.accounts.unwrap_or_default();
     if accounts.is_empty() {
@@ -42,7 +42,7 @@ pub(super) fn resolve(file: raw::File, problems: &mut Problems) -> Option<Config
     }
     let accounts = accounts.into_iter().enumerate();
     let accounts: Vec<Option<Account>> = accounts
-        .map(|(index, account)| checker.account(account.unwrap_or_default(), interval, &place.item(index)))
+        .map(|(index, account)| checker.account(account.unwrap_or_default().0, interval, &place.item(index)))
         .collect();
     Some(Config { accounts: accounts.into_iter().collect::<Option<_>>()?, poller, exposition })
 }
@@ -95,8 +95,8 @@ impl Checker<'_> {
         );
         let project_id = self.required(account.project_id, &place.key("project_id"), "the id of the project");
         let auth = self.required(account.auth, &place.key("auth"), "a way to log in, such as `token`");
-        let auth = auth.and_then(|auth| self.auth(auth, &place.key("auth")));
-        let limits = self.limits(account.limits, &place.key("limits"));
+        let auth = auth.and_then(|Map(auth)| self.auth(auth, &place.key("auth")));
+        let limits = self.limits(account.limits.0, &place.key("limits"));
         let jobs = self.jobs(account.jobs.unwrap_or_default(), interval, &place.key("jobs"));
         let drs = drs::Config {
             account: name?,
@@ -157,13 +157,13 @@ impl Checker<'_> {
         }
     }
 
-    fn jobs(&mut self, jobs: Vec<Option<raw::Job>>, interval: Duration, place: &KeyPath) -> Option<Vec<Job>> {
+    fn jobs(&mut self, jobs: Vec<Option<Map<raw::Job>>>, interval: Duration, place: &KeyPath) -> Option<Vec<Job>> {
         if jobs.is_empty() {
             self.problems.add(place, "expected a list of at least one job");
         }
         let jobs = jobs.into_iter().enumerate();
         let jobs: Vec<Option<Job>> =
-            jobs.map(|(index, job)| self.job(job.unwrap_or_default(), interval, &place.item(index))).collect();
+            jobs.map(|(index, job)| self.job(job.unwrap_or_default().0, interval, &place.item(index))).collect();
         jobs.into_iter().collect()
     }
 

@@ -53,8 +53,7 @@ impl fmt::Display for JobLabel {
 /// The text cannot be the name of the job label.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "expected a label name such as `drs_job`: letters, digits and `_`, no digit first, no `__` first, and none of {TAKEN:?}"
-)]
+    "expected a label name such as `drs_job`: letters, digits and `_`, no digit first, no `__` first, and none of {}", TAKEN.join(", "))]
 pub struct InvalidJobLabel;
 
 /// Labels that the metrics have beside the job.

@@ -47,7 +47,7 @@ async fn every_bad_answer_is_counted_and_hurts_nobody_else() {
     LazyLock::force(&BOMB);
     let jobs: Vec<String> = COUNTED.iter().map(|(job, ..)| format!("{{id: {job}, types: [table]}}")).collect();
     let mut jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
-    jobs.push("{id: good, types: [table]}");
+    jobs.push("{id: good, types: [table], interval: 3s}");
     let exporter = Exporter::start(&config(&format!("http://{}", serve().await), &jobs)).await;
     exporter.polled("good", "table", "success", 1.0).await;
     for (job, outcome, reason) in COUNTED {
@@ -57,13 +57,14 @@ async fn every_bad_answer_is_counted_and_hurts_nobody_else() {
             _ => samples.errors(job, "table", reason),
         };
         assert!(counted >= 1.0, "{job}: {:?} {}", samples.beginning("drs_api_errors_total"), exporter.log());
-        let others: f64 = samples.beginning(&format!("drs_api_errors_total{{job=\"{job}\"")).iter().map(|(_, n)| n).sum();
+        let others: f64 =
+            samples.beginning(&format!("drs_api_errors_total{{job=\"{job}\"")).iter().map(|(_, n)| n).sum();
         assert!(outcome == "success" || counted == others, "{job} is counted under one reason");
         assert_eq!(samples.objects(job, "table"), 0, "{job}");
         assert_eq!(samples.objects("good", "table"), 1, "while {job}");
     }
     let before = exporter.samples().await.polls("good", "table", "success");
-    let samples = exporter.polled("good", "table", "success", before + 5.0).await;
+    let samples = exporter.polled("good", "table", "success", before + 2.0).await;
     assert_eq!(samples.of("drs_polls_skipped_total", "good", "table"), Some(0.0), "the good job was polled on time");
     let resident = samples.get("process_resident_memory_bytes").unwrap();
     assert!(resident < 256.0 * 1024.0 * 1024.0, "a bomb of 1 GiB filled the memory: {resident}");
@@ -108,7 +109,9 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     let request = String::from_utf8_lossy(&request).into_owned();
     let job = request.split('/').nth(4).unwrap_or_default();
     let row = |row: &str| format!(r#"{{"count":1,"flow_compare_data":[{row}]}}"#);
-    let percent = |percent: &str| row(&format!(r#"{{"src_db":"a","src_tb":"b","dst_db":"c","dst_tb":"d","progress":{percent}}}"#));
+    let percent = |percent: &str| {
+        row(&format!(r#"{{"src_db":"a","src_tb":"b","dst_db":"c","dst_tb":"d","progress":{percent}}}"#))
+    };
     let body = match job {
         "html" => "<html><body>Log in</body></html>".to_owned(),
         "truncated" => GOOD[..GOOD.len() / 2].to_owned(),

@@ -11,7 +11,8 @@ const JOB: &str = "{id: j, types: [table]}";
 #[tokio::test(flavor = "multi_thread")]
 async fn twelve_thousand_tables_take_thirteen_requests() {
     let drs = Drs::answering(|ask| whole(ask, 12_345)).await;
-    let exporter = Exporter::start(&drs.config(&["{id: j, types: [table], interval: 1h}", "{id: k, types: [table]}"])).await;
+    let exporter =
+        Exporter::start(&drs.config(&["{id: j, types: [table], interval: 1h}", "{id: k, types: [table]}"])).await;
     let samples = exporter.polled("k", "table", "success", 1.0).await;
     assert_eq!(samples.of("drs_objects", "k", "table"), Some(12_345.0));
     assert_eq!(samples.objects("k", "table"), 12_345);
@@ -27,7 +28,11 @@ async fn a_page_that_fails_leaves_the_old_listing_whole() {
     let broken = Arc::new(AtomicBool::new(false));
     let breaks = Arc::clone(&broken);
     let drs = Drs::answering(move |ask| {
-        if breaks.load(Ordering::SeqCst) && ask.offset == 6000 { failure(500, "DRS.M00004") } else { whole(ask, 12_345) }
+        if breaks.load(Ordering::SeqCst) && ask.offset == 6000 {
+            failure(500, "DRS.M00004")
+        } else {
+            whole(ask, 12_345)
+        }
     })
     .await;
     let exporter = Exporter::start(&drs.config(&[JOB])).await;
@@ -42,9 +47,8 @@ async fn a_page_that_fails_leaves_the_old_listing_whole() {
 
     broken.store(false, Ordering::SeqCst);
     let failed = samples.polls("j", "table", "error");
-    let repaired = exporter
-        .until("a good poll", |samples| samples.of("drs_poll_success", "j", "table") == Some(1.0))
-        .await;
+    let repaired =
+        exporter.until("a good poll", |samples| samples.of("drs_poll_success", "j", "table") == Some(1.0)).await;
     assert!(repaired.polls("j", "table", "error") <= failed + 1.0, "one more may have been under way");
     assert_eq!(repaired.objects("j", "table"), 12_345);
 }
@@ -76,7 +80,8 @@ async fn a_listing_that_grows_once_is_read_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_that_keeps_growing_is_shown_as_it_was_read_last() {
     let drs = Drs::answering(|ask| whole(ask, 1500 + ask.nth as u64)).await;
-    let exporter = Exporter::start(&drs.config(&["{id: j, types: [table], interval: 30s}", "{id: k, types: [table]}"])).await;
+    let exporter =
+        Exporter::start(&drs.config(&["{id: j, types: [table], interval: 30s}", "{id: k, types: [table]}"])).await;
     let samples = exporter.polled("k", "table", "inconsistent", 1.0).await;
     assert_eq!(samples.of("drs_poll_success", "k", "table"), Some(1.0));
     let asked: Vec<u64> = drs.asked("k").iter().take(6).map(|ask| ask.offset).collect();
@@ -162,10 +167,12 @@ async fn offsets_may_count_pages() {
 async fn requests_look_as_the_specification_says() {
     let drs = Drs::answering(|ask| whole(ask, 0)).await;
     let config = drs.config(&["{id: 163b98e8-6088-46c3-8b86-c18fea6jb502}"]);
-    let config = config.replace("    project_id", "    language: zh-cn\n    project_id").replace("1s}", "1s, page_size: 7}");
+    let config =
+        config.replace("    project_id", "    language: zh-cn\n    project_id").replace("1s}", "1s, page_size: 7}");
     let job = "163b98e8-6088-46c3-8b86-c18fea6jb502";
     let exporter = Exporter::start(&config).await;
-    let all = ["table", "event", "table_structure", "procedure", "view", "function", "database", "trigger", "table_indexs"];
+    let all =
+        ["table", "event", "table_structure", "procedure", "view", "function", "database", "trigger", "table_indexs"];
     for object_type in all {
         exporter.polled(job, object_type, "success", 1.0).await;
     }

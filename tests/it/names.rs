@@ -10,9 +10,9 @@ use axum::routing::get;
 use sha2::{Digest, Sha256};
 
 use crate::support::drs::{Drs, page, row};
+use crate::support::eventually;
 use crate::support::exporter::Exporter;
 use crate::support::prometheus::Prometheus;
-use crate::support::eventually;
 
 /// The limit of a label's value, by default.
 const MAX_BYTES: usize = 1024;
@@ -20,12 +20,34 @@ const MAX_BYTES: usize = 1024;
 fn names() -> Vec<String> {
     let long = "x".repeat(64 * 1024);
     let mut names: Vec<String> = [
-        r#"a"b"#, r"a\b", r"a\nb", "a\nb", "a}b", "a{b=\"c\"} 1", "a,b", " a ", "a\tb", "a\r\nb", "a\0b", "🐘", "表", "# EOF",
-        "\\", "\"", "", "'",
+        r#"a"b"#,
+        r"a\b",
+        r"a\nb",
+        "a\nb",
+        "a}b",
+        "a{b=\"c\"} 1",
+        "a,b",
+        " a ",
+        "a\tb",
+        "a\r\nb",
+        "a\0b",
+        "🐘",
+        "表",
+        "# EOF",
+        "\\",
+        "\"",
+        "",
+        "'",
     ]
     .map(str::to_owned)
     .into();
-    names.extend([format!("{long}1"), format!("{long}2"), "🐘".repeat(16 * 1024), "y".repeat(MAX_BYTES), "y".repeat(MAX_BYTES + 1)]);
+    names.extend([
+        format!("{long}1"),
+        format!("{long}2"),
+        "🐘".repeat(16 * 1024),
+        "y".repeat(MAX_BYTES),
+        "y".repeat(MAX_BYTES + 1),
+    ]);
     // A name that is what another becomes.
     names.push(shown(&format!("{long}1")));
     names
@@ -33,7 +55,8 @@ fn names() -> Vec<String> {
 
 /// What a reader must find for a name, worked out anew.
 fn shown(name: &str) -> String {
-    let looks_cut = name.rsplit_once('~').is_some_and(|(_, end)| end.len() == 32 && end.bytes().all(|b| b.is_ascii_hexdigit()));
+    let looks_cut =
+        name.rsplit_once('~').is_some_and(|(_, end)| end.len() == 32 && end.bytes().all(|b| b.is_ascii_hexdigit()));
     if name.len() <= MAX_BYTES && !looks_cut {
         return name.to_owned();
     }

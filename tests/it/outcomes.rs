@@ -39,7 +39,9 @@ async fn an_empty_listing_is_a_listing() {
         let samples = exporter.polled(job, "view", "success", 1.0).await;
         assert_eq!(samples.of("drs_objects", job, "view"), Some(0.0), "{job}");
         assert_eq!(samples.of("drs_poll_success", job, "view"), Some(1.0), "{job}");
-        for absent in ["drs_object_progress", "drs_objects_by_state", "drs_progress_", "drs_data_timestamp", "drs_api_errors"] {
+        for absent in
+            ["drs_object_progress", "drs_objects_by_state", "drs_progress_", "drs_data_timestamp", "drs_api_errors"]
+        {
             assert_eq!(samples.beginning(&format!("{absent}{{job=\"{job}\"")), [], "{job}");
         }
     }
@@ -218,7 +220,11 @@ async fn a_token_in_a_file_is_read_anew_for_each_request() {
     let config = drs.config(&[JOB]).replace("{token: the-token}", &format!("{{token: {{file: {}}}}}", file.display()));
     let exporter = Exporter::start(&config).await;
     let samples = exporter.polled("j", "table", "auth", 1.0).await;
-    assert_eq!(samples.errors("j", "table", "no_token"), samples.polls("j", "table", "auth"), "the file is not there yet");
+    assert_eq!(
+        samples.errors("j", "table", "no_token"),
+        samples.polls("j", "table", "auth"),
+        "the file is not there yet"
+    );
     assert!(exporter.log().contains("check that the file exists"), "{}", exporter.log());
     assert!(drs.asked("j").is_empty(), "asked without a token");
     std::fs::write(&file, "old\n").unwrap();

@@ -42,7 +42,11 @@ impl Exporter {
         let file = folder.path().join("drs-exporter.yml");
         fs::write(&file, config).unwrap();
         let mut command = program();
-        command.arg("--config.file").arg(&file).args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"]).args(flags);
+        command
+            .arg("--config.file")
+            .arg(&file)
+            .args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"])
+            .args(flags);
         Self::run(command, folder).await
     }
 
@@ -91,7 +95,8 @@ impl Exporter {
     /// The body of the metrics, in text or in what `accept` asks for.
     pub async fn body(&self, accept: &str, accept_encoding: &str) -> Vec<u8> {
         let request = self.http.get(self.url("/metrics")).header(ACCEPT, accept);
-        let request = if accept_encoding.is_empty() { request } else { request.header(ACCEPT_ENCODING, accept_encoding) };
+        let request =
+            if accept_encoding.is_empty() { request } else { request.header(ACCEPT_ENCODING, accept_encoding) };
         let response = request.timeout(PATIENCE).send().await.unwrap();
         assert_eq!(response.status(), 200);
         response.bytes().await.unwrap().to_vec()
@@ -113,6 +118,12 @@ impl Exporter {
         let what = format!("{times} polls of {job}/{object_type} with outcome {outcome}");
         let series = format!(r#"drs_polls_total{{job="{job}",type="{object_type}",outcome="{outcome}"}}"#);
         self.until(&what, |samples| samples.get(&series).is_some_and(|polls| polls >= times)).await
+    }
+
+    /// Waits until it is ready.
+    pub async fn until_ready(&self) {
+        eventually("the exporter to be ready", || async { (self.get("/-/ready").await.status() == 200).then_some(()) })
+            .await;
     }
 
     /// Sends a signal.

@@ -16,8 +16,17 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 ///
 /// # Panics
 /// When there is none in time; says what was waited for.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    eventually_within(PATIENCE, what, ask).await
+}
+
+/// The same, for what takes its time.
+pub async fn eventually_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + patience;
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     while Instant::now() < deadline {
         ticks.tick().await;
@@ -25,5 +34,5 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
             return answer;
         }
     }
-    panic!("waited {PATIENCE:?} in vain for {what}");
+    panic!("waited {patience:?} in vain for {what}");
 }

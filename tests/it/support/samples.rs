@@ -53,7 +53,11 @@ impl Samples {
 
     /// The series that begin like this.
     pub fn beginning(&self, prefix: &str) -> Vec<(&str, f64)> {
-        self.0.iter().filter(|(series, _)| series.starts_with(prefix)).map(|(series, value)| (&series[..], *value)).collect()
+        self.0
+            .iter()
+            .filter(|(series, _)| series.starts_with(prefix))
+            .map(|(series, value)| (&series[..], *value))
+            .collect()
     }
 
     /// How many objects of a job and type have a series.
