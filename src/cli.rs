@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::app::{self, Exporter, Options};
-use crate::config::Config;
+use crate::app::{self, Options};
 use crate::http::{self, ListenAddress, TelemetryPath};
 use crate::{simulator, telemetry};
 
@@ -122,14 +121,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
-        None => {
-            let config = Config::load(&cli.config_file)?;
-            let options = cli.web.options(ListenAddress::any(PORT));
-            runtime.block_on(async {
-                let stop = app::stop_signal()?;
-                Exporter::new(config, &options).await?.run(stop).await
-            })
-        }
+        None => runtime.block_on(app::run(&cli.config_file, &cli.web.options(ListenAddress::any(PORT)))),
         Some(Command::Demo) => runtime.block_on(app::demo::run(&cli.web.options(ListenAddress::loopback(PORT)))),
         Some(Command::Simulate(flags)) => {
             let listen = flags.listen;

@@ -6,6 +6,7 @@ pub mod simulate;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -29,6 +30,16 @@ pub struct Options {
     pub http: http::Config,
     /// Whether it tells of its own build and process as well.
     pub own_metrics: bool,
+}
+
+/// Follows the jobs of a configuration until the process is asked to stop.
+///
+/// # Errors
+/// When something is wrong with the configuration, an address cannot be had, or a part fails.
+pub async fn run(config_file: &Path, options: &Options) -> anyhow::Result<()> {
+    let config = Config::load(config_file)?;
+    let stop = stop_signal()?;
+    Exporter::new(config, options).await?.run(stop).await
 }
 
 /// An exporter that holds its addresses and is ready to run.

@@ -253,3 +253,76 @@ fn without_duplicates(mut objects: Vec<Object>) -> Vec<Object> {
     });
     objects
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::drs::wire::Page;
+    use crate::model::Percent;
+
+    fn object(name: u8, progress: u8) -> Object {
+        let text = || name.to_string().into_boxed_str();
+        let name = ObjectName { src_db: text(), src_tb: text(), dst_db: text(), dst_tb: text() };
+        Object { name, progress: Percent::new(progress).unwrap() }
+    }
+
+    prop_compose! {
+        fn page()(
+            count in 0_u64..8,
+            objects in prop::collection::vec((0_u8..6, 0_u8..=100), 0..4),
+            malformed in 0_u64..2,
+        ) -> Page {
+            let objects = objects.into_iter().map(|(name, progress)| object(name, progress)).collect();
+            Page { count, data_time: None, objects, malformed }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_pages_hold_each_object_is_shown_once_and_as_it_was_read_last(
+            pages in prop::collection::vec(page(), 1..5),
+        ) {
+            let counts: Vec<u64> = pages.iter().map(|page| page.count).collect();
+            let malformed: u64 = pages.iter().map(|page| page.malformed).sum();
+            let all: Vec<Object> = pages.iter().flat_map(|page| page.objects.clone()).collect();
+            let mut reading = Pages::default();
+            pages.into_iter().for_each(|page| reading.add(page));
+            let reading = reading.finish();
+
+            let names: HashSet<&ObjectName> = all.iter().map(|object| &object.name).collect();
+            let shown: HashSet<&ObjectName> = reading.listing.objects.iter().map(|object| &object.name).collect();
+            prop_assert_eq!(shown.len(), reading.listing.objects.len());
+            prop_assert_eq!(&shown, &names);
+            for object in &reading.listing.objects {
+                let last = all.iter().rev().find(|other| other.name == object.name).unwrap();
+                prop_assert_eq!(object.progress, last.progress);
+            }
+            let duplicates = (all.len() - names.len()) as u64;
+            prop_assert_eq!(reading.dropped.get(&DropReason::Duplicate).copied().unwrap_or_default(), duplicates);
+            prop_assert_eq!(reading.dropped.get(&DropReason::Malformed).copied().unwrap_or_default(), malformed);
+            let same = counts.iter().all(|count| count == &counts[0]);
+            prop_assert_eq!(reading.consistent, same && names.len() as u64 + malformed == counts[0]);
+        }
+    }
+
+    #[test]
+    fn the_data_is_as_old_as_its_oldest_page() {
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+        for (times, oldest) in [
+            (vec![at(5), at(3), at(4)], at(3)),
+            (vec![None, at(3)], at(3)),
+            (vec![at(3), None], at(3)),
+            (vec![None, None], None),
+        ] {
+            let mut pages = Pages::default();
+            for data_time in times {
+                pages.add(Page { count: 0, data_time, objects: Vec::new(), malformed: 0 });
+            }
+            assert_eq!(pages.finish().listing.data_time, oldest);
+        }
+    }
+}

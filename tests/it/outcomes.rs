@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use crate::support::drs::{Drs, failure, page, row, whole};
 use crate::support::eventually;
@@ -234,8 +235,22 @@ async fn a_token_in_a_file_is_read_anew_for_each_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_job_uses_half_of_the_requests_under_way_and_leaves_the_rest_to_others() {
+    let slow = Duration::from_millis(400);
+    let drs =
+        Drs::answering(move |ask| if &ask.job == "slow" { whole(ask, 1).set_delay(slow) } else { whole(ask, 1) }).await;
+    let config = drs.config(&["{id: slow}", "{id: quick, types: [table]}"]);
+    let exporter = Exporter::start(&config.replace("{timeout: 2s}", "{timeout: 10s, concurrency: 2}")).await;
+    exporter.polled("slow", "table", "success", 2.0).await;
+    let samples = exporter.samples().await;
+    let asked = drs.asked("slow");
+    assert!(asked.windows(2).all(|pair| pair[1].at - pair[0].at >= slow), "two requests of the slow job at once");
+    assert!(samples.polls("quick", "table", "success") > samples.polls("slow", "table", "success"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn polls_never_overlap_and_those_left_out_are_counted() {
-    let drs = Drs::answering(|ask| whole(ask, 1).set_delay(std::time::Duration::from_millis(1500))).await;
+    let drs = Drs::answering(|ask| whole(ask, 1).set_delay(Duration::from_millis(1500))).await;
     let exporter = Exporter::start(&drs.config(&[JOB])).await;
     let samples = exporter.polled("j", "table", "success", 3.0).await;
     let skipped = samples.of("drs_polls_skipped_total", "j", "table").unwrap();

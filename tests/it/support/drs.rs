@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use wiremock::matchers::any;
@@ -19,6 +20,7 @@ pub struct Ask {
     /// How many requests for this job and type came before.
     pub nth: usize,
     pub headers: HashMap<String, String>,
+    pub at: Instant,
 }
 
 /// A scripted DRS.
@@ -90,6 +92,7 @@ fn read(request: &Request) -> Ask {
         offset: query["offset"].parse().unwrap(),
         nth: 0,
         headers: headers.collect(),
+        at: Instant::now(),
     }
 }
 
