@@ -120,12 +120,15 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match cli.command {
+    let ended = match cli.command {
         None => runtime.block_on(app::run(&cli.config_file, &cli.web.options(ListenAddress::any(PORT)))),
         Some(Command::Demo) => runtime.block_on(app::demo::run(&cli.web.options(ListenAddress::loopback(PORT)))),
         Some(Command::Simulate(flags)) => {
             let listen = flags.listen;
             runtime.block_on(app::simulate::run(flags.into(), listen))
         }
-    }
+    };
+    // A look-up of a name or a rendering may still be under way, on a thread that cannot be stopped; nothing waits for it.
+    runtime.shutdown_background();
+    ended
 }

@@ -70,8 +70,8 @@ fn introduce(
     writeln!(out, "\nThe exporter follows them. Open:\n")?;
     let addresses = exporter.addresses()?;
     for address in &addresses {
-        writeln!(out, "  http://{address}/          start page")?;
-        writeln!(out, "  http://{address}{path}   the metrics")?;
+        writeln!(out, "  http://{address}{path}  the metrics")?;
+        writeln!(out, "  http://{address}/  a page that leads there")?;
     }
     let targets: Vec<String> = addresses.iter().map(|address| format!("'{address}'")).collect();
     let targets = targets.join(", ");

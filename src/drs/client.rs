@@ -138,7 +138,8 @@ impl Account {
                 ApiError::local(Class::Permanent, "too_large", what)
             })?
         } else {
-            read(response, MAX_ERROR_BODY_BYTES).await?.unwrap_or_default()
+            // The status says enough where the words after it do not arrive.
+            read(response, MAX_ERROR_BODY_BYTES).await.ok().flatten().unwrap_or_default()
         };
         Ok(Reply { status, headers, body })
     }
@@ -168,15 +169,19 @@ async fn read(mut response: Response, limit: u64) -> Result<Option<Vec<u8>>, Api
 fn interpret(Reply { status, headers, body }: Reply) -> Result<Answer, ApiError> {
     if status.is_redirection() {
         let to = headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
-        let what = format!("DRS answered HTTP {} with a redirect to {}", status.as_u16(), wire::one_line(to));
+        // A query may hold what is nobody's business.
+        let to = wire::one_line(to.split('?').next().unwrap_or_default());
+        let what = format!("DRS answered HTTP {} with a redirect to {to}", status.as_u16());
         return Err(ApiError::local(Class::Permanent, "redirect", what));
     }
+    let page = if status.is_success() { Some(wire::page(&body)) } else { None };
+    if let Some(Ok(page)) = page {
+        return Ok(Answer::Page(page));
+    }
     let failure = wire::error_body(&body);
-    if status.is_success() && failure.code.is_none() {
-        return wire::page(&body).map(Answer::Page).map_err(|error| {
-            let what = format!("DRS answered HTTP {} with a body that is no page: {error}", status.as_u16());
-            ApiError::local(Class::Permanent, "decode", what)
-        });
+    if let (Some(Err(error)), None) = (page, &failure.code) {
+        let what = format!("DRS answered HTTP {} with a body that is no page: {error}", status.as_u16());
+        return Err(ApiError::local(Class::Permanent, "decode", what));
     }
     let code = failure.code.unwrap_or_default();
     if is_empty_result(&code) {

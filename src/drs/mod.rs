@@ -20,6 +20,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::auth;
+use crate::model::is_cloud_id;
 
 /// One account: where its DRS is, how to log in, and how much to ask of it.
 #[derive(Clone, Debug)]
@@ -129,11 +130,7 @@ impl FromStr for ProjectId {
     type Err = InvalidProjectId;
 
     fn from_str(text: &str) -> Result<Self, InvalidProjectId> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
-            return Err(InvalidProjectId);
-        }
-        Ok(Self(text.to_owned()))
+        if is_cloud_id(text) { Ok(Self(text.to_owned())) } else { Err(InvalidProjectId) }
     }
 }
 

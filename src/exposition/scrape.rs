@@ -1,5 +1,6 @@
 //! A scrape: what is ready is joined, in the order of the families, and nothing of it is rendered or compressed again.
 
+use std::collections::BTreeSet;
 use std::{fmt, io};
 
 use bytes::{Bytes, BytesMut};
@@ -30,9 +31,9 @@ pub struct Exposition {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// These jobs only.
-    pub jobs: Vec<JobId>,
+    pub jobs: BTreeSet<JobId>,
     /// These types only.
-    pub types: Vec<ObjectType>,
+    pub types: BTreeSet<ObjectType>,
 }
 
 impl Selection {

@@ -21,8 +21,8 @@ use tracing::{info, warn};
 
 use crate::exposition::Exposition;
 
-/// How long requests under way may take to end once the server stops. The whole process has 5 s.
-const DRAIN: Duration = Duration::from_secs(4);
+/// How long requests under way may take to end once the server stops. The whole process has 5 s, on a busy machine as well.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Where and under which path to serve.
 #[derive(Clone, Debug)]

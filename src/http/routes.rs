@@ -15,7 +15,6 @@ use tracing::error;
 
 use super::{Served, TelemetryPath, landing};
 use crate::exposition::{Encoding, Format, Selection};
-use crate::model::JobId;
 
 const HTML: (HeaderName, &str) = (CONTENT_TYPE, "text/html; charset=utf-8");
 
@@ -80,10 +79,11 @@ fn selection(query: &[(String, String)]) -> Result<Selection, String> {
     for (key, value) in query {
         match key.as_str() {
             "job" => {
-                let job: JobId = value.parse().map_err(|error| format!("?job={value}: {error}\n"))?;
-                selection.jobs.push(job);
+                selection.jobs.insert(value.parse().map_err(|error| format!("?job={value}: {error}\n"))?);
             }
-            "type" => selection.types.push(value.parse().map_err(|error| format!("?type={value}: {error}\n"))?),
+            "type" => {
+                selection.types.insert(value.parse().map_err(|error| format!("?type={value}: {error}\n"))?);
+            }
             // Whoever scrapes may add parameters of its own.
             _ => {}
         }

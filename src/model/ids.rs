@@ -4,13 +4,18 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Longest job id that is accepted, in bytes. DRS's own have 36.
-const MAX_JOB_ID_BYTES: usize = 64;
+/// Longest id of the cloud that is accepted, in bytes. DRS's own have 36.
+const MAX_ID_BYTES: usize = 64;
 
-/// The id of a DRS job: 1 to 64 ASCII letters, digits, `-` or `_`.
-///
-/// It goes into the path of a request, so nothing that could change the path is let in. It need not be hexadecimal: the
-/// specification's own example, `163b98e8-6088-46c3-8b86-c18fea6jb502`, is not.
+/// Whether a text may be an id of the cloud: 1 to 64 ASCII letters, digits, `-` or `_`. Ids go into the path of a request, so
+/// nothing that could change the path is let in.
+pub(crate) fn is_cloud_id(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    (1..=MAX_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// The id of a DRS job: 1 to 64 ASCII letters, digits, `-` or `_`. It need not be hexadecimal: the specification's own
+/// example, `163b98e8-6088-46c3-8b86-c18fea6jb502`, is not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(Arc<str>);
 
@@ -29,18 +34,14 @@ impl fmt::Display for JobId {
 
 /// The text is no job id.
 #[derive(Debug, thiserror::Error)]
-#[error("expected a job id: 1 to {MAX_JOB_ID_BYTES} letters, digits, `-` or `_`")]
+#[error("expected a job id: 1 to {MAX_ID_BYTES} letters, digits, `-` or `_`")]
 pub struct InvalidJobId;
 
 impl FromStr for JobId {
     type Err = InvalidJobId;
 
     fn from_str(text: &str) -> Result<Self, InvalidJobId> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if text.is_empty() || text.len() > MAX_JOB_ID_BYTES || !text.bytes().all(allowed) {
-            return Err(InvalidJobId);
-        }
-        Ok(Self(text.into()))
+        if is_cloud_id(text) { Ok(Self(text.into())) } else { Err(InvalidJobId) }
     }
 }
 

@@ -4,6 +4,7 @@ mod ids;
 mod listing;
 mod poll;
 
+pub(crate) use ids::is_cloud_id;
 pub use ids::{GroupKey, InvalidJobId, JobId, ObjectType, UnknownObjectType};
 pub use listing::{Listing, Object, ObjectName, Percent};
 pub use poll::{Change, DropReason, ErrorCode, Outcome, PollStatus, Report};

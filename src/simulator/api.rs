@@ -28,7 +28,7 @@ pub struct Simulator {
 /// The address of the simulator could not be had.
 #[derive(Debug, thiserror::Error)]
 #[error("the simulated DRS cannot listen on {address}: {error}; name another address")]
-pub struct Starting {
+pub struct BindError {
     address: SocketAddr,
     error: io::Error,
 }
@@ -45,13 +45,13 @@ impl Simulator {
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub async fn bind(config: Config, address: SocketAddr) -> Result<Self, Starting> {
+    pub async fn bind(config: Config, address: SocketAddr) -> Result<Self, BindError> {
         let bound = async {
             let listener = TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
-        let (listener, address) = bound.await.map_err(|error| Starting { address, error })?;
+        let (listener, address) = bound.await.map_err(|error| BindError { address, error })?;
         let latency = config.latency;
         // A clock before 1970 makes a world that begins then.
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

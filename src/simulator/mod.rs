@@ -6,7 +6,7 @@
 mod api;
 pub mod state;
 
-pub use api::{Simulator, Starting};
+pub use api::{BindError, Simulator};
 
 use std::time::Duration;
 

@@ -58,7 +58,8 @@ async fn a_wrong_token_a_quota_and_faults_are_what_they_say() {
     let exporter = Exporter::start(&config).await;
     let job = jobs(&config).remove(0);
     let samples = exporter.polled(&job, "table", "error", 1.0).await;
-    assert_eq!(samples.errors(&job, "table", "DRS.M00004"), 3.0);
+    let polls = samples.polls(&job, "table", "error");
+    assert_eq!(samples.errors(&job, "table", "DRS.M00004"), 3.0 * polls, "three attempts in each poll");
 }
 
 #[tokio::test]
