@@ -52,8 +52,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Whether nothing in it is left to move: every object is at 100, or there is none.
+    /// Whether nothing in it is left to move: all objects are known and at 100, or there is none.
     pub fn is_settled(&self) -> bool {
-        self.objects.iter().all(|object| object.progress.get() == 100)
+        self.objects.len() as u64 == self.count && self.objects.iter().all(|object| object.progress.get() == 100)
     }
 }

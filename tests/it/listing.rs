@@ -151,6 +151,17 @@ async fn a_count_that_is_too_low_is_inconsistent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_count_beyond_reason_is_not_followed() {
+    let drs = Drs::answering(|ask| page(u64::MAX, &rows(ask.offset..ask.offset + ask.limit))).await;
+    let exporter = Exporter::start(&drs.config(&[JOB])).await;
+    let samples = exporter.polled("j", "table", "error", 1.0).await;
+    let polls = samples.polls("j", "table", "error");
+    assert_eq!((samples.errors("j", "table", "too_large"), samples.objects("j", "table")), (polls, 0));
+    assert!(drs.asked("j").iter().all(|ask| ask.offset == 0), "asked for more");
+    assert!(exporter.log().contains("more than 5000000 of one type are not read"), "{}", exporter.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn offsets_may_count_pages() {
     let drs = Drs::answering(|ask| {
         let from = ask.offset * ask.limit;

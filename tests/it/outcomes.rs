@@ -149,10 +149,12 @@ async fn what_is_settled_is_polled_less_often_and_is_not_stale() {
     let drs = Drs::answering(|ask| match &ask.job[..] {
         "done" => page(1, &[row("a", 100)]),
         "empty" => page(0, &[]),
+        "unreadable" => page(1, &["no object".into()]),
         _ => whole(ask, 1),
     })
     .await;
-    let jobs = ["{id: done, types: [table]}", "{id: empty, types: [table]}", "{id: moving, types: [table]}"];
+    let jobs = ["done", "empty", "unreadable", "moving"].map(|job| format!("{{id: {job}, types: [table]}}"));
+    let jobs = jobs.each_ref().map(String::as_str);
     let config = drs.config(&jobs).replace("settled_interval: 1s", "settled_interval: 1h, stale_after: 1s");
     let exporter = Exporter::start(&config).await;
     for job in ["done", "empty", "moving"] {
@@ -160,6 +162,7 @@ async fn what_is_settled_is_polled_less_often_and_is_not_stale() {
     }
     let samples = exporter.polled("moving", "table", "success", 5.0).await;
     assert_eq!((drs.asked("done").len(), drs.asked("empty").len()), (1, 1));
+    exporter.polled("unreadable", "table", "success", 2.0).await;
     assert_eq!(samples.objects("done", "table"), 1, "older than stale_after, but no poll has failed");
 }
 
