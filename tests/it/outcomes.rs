@@ -258,6 +258,19 @@ async fn a_slow_job_uses_half_of_the_requests_under_way_and_leaves_the_rest_to_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_has_no_more_requests_under_way_than_it_may() {
+    let slow = Duration::from_millis(200);
+    let drs = Drs::answering(move |ask| whole(ask, 1).set_delay(slow)).await;
+    let config = drs.config(&["{id: one, types: [table, view]}", "{id: two, types: [table, view]}"]);
+    let exporter = Exporter::start(&config.replace("{timeout: 2s}", "{timeout: 10s, concurrency: 1}")).await;
+    exporter.polled("one", "view", "success", 2.0).await;
+    exporter.polled("two", "view", "success", 2.0).await;
+    let mut asked: Vec<_> = [drs.asked("one"), drs.asked("two")].concat().iter().map(|ask| ask.at).collect();
+    asked.sort();
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] >= slow), "two requests of the account at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn polls_never_overlap_and_those_left_out_are_counted() {
     let drs = Drs::answering(|ask| whole(ask, 1).set_delay(Duration::from_millis(1500))).await;
     let exporter = Exporter::start(&drs.config(&[JOB])).await;
