@@ -147,9 +147,11 @@ impl<P: Publish> Task<P> {
     }
 
     fn log(&mut self, outcome: Outcome, problem: Option<String>, took: Duration) {
+        let is_fault = outcome != Outcome::Unsupported;
         let (job, kind, outcome) = (&self.key.job, self.key.object_type, outcome.as_str());
         let known = mem::replace(&mut self.complaint, problem);
         match &self.complaint {
+            Some(problem) if !is_fault => info!(%job, r#type = %kind, outcome, problem, "there is no such listing"),
             Some(problem) if known.as_ref() != Some(problem) => {
                 warn!(%job, r#type = %kind, outcome, problem, "a poll brought no clean listing");
             }
