@@ -45,7 +45,8 @@ fn config(world: &simulator::Config, simulated: SocketAddr, jobs: &[String]) -> 
         language: Language::default(),
         offset_counts: OffsetCounts::default(),
         auth: auth::Config::Token(Secret::Value(world.token.as_str().into())),
-        limits: Limits::default(),
+        // The simulated DRS has no quota; a real one must not be asked as often.
+        limits: Limits { requests_per_second: 1000.0, burst: 1000, ..Limits::default() },
     };
     let jobs = jobs.iter().map(|id| Ok(Job { id: id.parse()?, types: ObjectType::ALL.to_vec(), interval: INTERVAL }));
     let account = Account { drs, jobs: jobs.collect::<anyhow::Result<_>>()? };

@@ -34,6 +34,7 @@ accounts:
     endpoint: http://{address}
     project_id: {project}
     auth: {{token: {token}}}
+    limits: {{requests_per_second: 1000, burst: 1000}}
     jobs:
 "
     )?;

@@ -46,6 +46,8 @@ pub(super) struct Auth {
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Limits {
+    pub(super) requests_per_second: Option<f64>,
+    pub(super) burst: Option<u32>,
     pub(super) concurrency: Option<u32>,
     pub(super) timeout: Option<Span>,
     pub(super) max_response_bytes: Option<Text<Size>>,

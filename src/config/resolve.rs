@@ -23,6 +23,9 @@ const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// What a request's timeout may be.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(10 * 60);
 
+/// What the rate of requests may be, a second.
+const RATES: RangeInclusive<f64> = 0.01..=10_000.0;
+
 /// What the largest response may be, in bytes.
 const RESPONSE_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;
 
@@ -148,9 +151,17 @@ impl Checker<'_> {
         if !RESPONSE_BYTES.contains(&bytes) {
             self.problems.add(&place.key("max_response_bytes"), "expected `1KiB` to `1GiB`");
         }
+        let requests_per_second = limits.requests_per_second.unwrap_or(default.requests_per_second);
+        if !RATES.contains(&requests_per_second) {
+            let message =
+                format!("expected a number from {} to {}; found {requests_per_second}", RATES.start(), RATES.end());
+            self.problems.add(&place.key("requests_per_second"), message);
+        }
         let concurrency =
             self.number(limits.concurrency, default.concurrency as u32, 1..=100, &place.key("concurrency"));
         Limits {
+            requests_per_second,
+            burst: self.number(limits.burst, default.burst, 1..=10_000, &place.key("burst")),
             concurrency: concurrency as usize,
             timeout: self.span(limits.timeout, default.timeout, TIMEOUTS, &place.key("timeout")),
             max_response_bytes: bytes,

@@ -1,7 +1,8 @@
 //! One attempt at one request: headers, limits, and what came of it.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,9 +11,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode, redirect};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::error::{ApiError, Class, CodeBook, classify, is_empty_result};
+use super::budget::Budget;
+use super::error::{ApiError, Class, CodeBook, classify, is_empty_result, quota_window};
 use super::{Config, wire};
 use crate::auth::{self, Token};
 use crate::model::{ErrorCode, JobId, ObjectType};
@@ -38,7 +40,7 @@ pub struct Account {
     config: Config,
     http: reqwest::Client,
     token: Token,
-    permits: Semaphore,
+    budget: Budget,
     codes: CodeBook,
     metrics: Metrics,
 }
@@ -87,8 +89,8 @@ impl Account {
         let http = builder.build().map_err(|error| ClientError { account: config.account.clone(), error })?;
         let auth::Config::Token(secret) = &config.auth;
         let token = Token::new(secret.clone());
-        let permits = Semaphore::new(config.limits.concurrency);
-        Ok(Self { config, http, token, permits, codes: CodeBook::default(), metrics })
+        let budget = Budget::new(&config.limits);
+        Ok(Self { config, http, token, budget, codes: CodeBook::default(), metrics })
     }
 
     /// The account's configuration.
@@ -96,19 +98,36 @@ impl Account {
         &self.config
     }
 
-    /// Asks once for a part of a listing. At most `limits.concurrency` requests of the account are under way at once.
-    pub(super) async fn page(&self, job: &JobId, object_type: ObjectType, window: Window) -> Result<Answer, ApiError> {
-        // The semaphore is never closed; were it, going on without a permit would still be right for this one request.
-        let _permit = self.permits.acquire().await.ok();
+    /// Asks once for a part of a listing, as soon as the budget allows.
+    ///
+    /// # Errors
+    /// When the request fails, and at once when the account pauses until after `deadline`.
+    pub(super) async fn page(
+        &self,
+        job: &JobId,
+        object_type: ObjectType,
+        window: Window,
+        deadline: Instant,
+    ) -> Result<Answer, ApiError> {
+        let queued = Instant::now();
+        let admitted = self.budget.admit(deadline).await;
+        self.metrics.waited(&self.config.account, queued.elapsed());
+        let _permit = admitted.map_err(|paused| ApiError::paused(paused.remaining))?;
         let headers = self.headers().await?;
         let started = Instant::now();
         let exchanged = self.exchange(self.url(job, object_type, window), headers).await;
         let status = match &exchanged {
             Ok(reply) => reply.status.as_str(),
-            Err(error) => error.code.as_str(),
+            Err(error) => error.code.as_ref().map_or("none", ErrorCode::as_str),
         };
         self.metrics.observe(&self.config.account, status, started.elapsed());
-        exchanged.and_then(interpret).map_err(|error| ApiError { code: self.codes.bound(error.code), ..error })
+        let answer = exchanged.and_then(interpret);
+        match &answer {
+            Ok(_) => self.budget.answered(),
+            Err(ApiError { class: Class::Throttled { named }, .. }) => self.budget.throttled(*named),
+            Err(_) => {}
+        }
+        answer.map_err(|error| ApiError { code: error.code.map(|code| self.codes.bound(code)), ..error })
     }
 
     fn url(&self, job: &JobId, object_type: ObjectType, window: Window) -> url::Url {
@@ -187,12 +206,13 @@ fn interpret(Reply { status, headers, body }: Reply) -> Result<Answer, ApiError>
     if is_empty_result(&code) {
         return Ok(Answer::Nothing);
     }
-    let class = classify(status.as_u16(), &code, retry_after(&headers));
+    let window = || quota_window(failure.message.as_deref()?);
+    let class = classify(status.as_u16(), &code, retry_after(&headers).or_else(window));
     let counted =
         if code.is_empty() { ErrorCode::new(&format!("http_{}", status.as_u16())) } else { ErrorCode::new(&code) };
-    let message = failure.message.map(|text| format!(": {text}")).unwrap_or_default();
+    let message = failure.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     let what = format!("DRS answered HTTP {} {}{message}", status.as_u16(), wire::one_line(&code));
-    Err(ApiError { class, code: counted, what: what.trim_end().to_owned() })
+    Err(ApiError { class, code: Some(counted), what: what.trim_end().to_owned() })
 }
 
 /// `Retry-After` in seconds; the form with a date is not used by the API gateway.
@@ -234,6 +254,12 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     duration: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    budget_wait: Family<AccountLabels, Counter<f64, AtomicU64>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccountLabels {
+    account: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -253,7 +279,11 @@ impl Metrics {
     /// Makes the counters and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let duration: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
-        let metrics = Self { requests: Family::default(), duration: Family::new_with_constructor(duration) };
+        let metrics = Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(duration),
+            budget_wait: Family::default(),
+        };
         registry.register(
             "drs_api_requests",
             "Requests to the cloud, each attempt, by HTTP status or by what went wrong before there was one",
@@ -264,7 +294,17 @@ impl Metrics {
             "Time from sending a request to the last byte of its answer, or to its failure",
             metrics.duration.clone(),
         );
+        registry.register(
+            "drs_api_budget_wait_seconds",
+            "Time that requests have waited for the account's budget, all of them together",
+            metrics.budget_wait.clone(),
+        );
         metrics
+    }
+
+    fn waited(&self, account: &str, waited: Duration) {
+        let labels = AccountLabels { account: account.to_owned() };
+        self.budget_wait.get_or_create(&labels).inc_by(waited.as_secs_f64());
     }
 
     fn observe(&self, account: &str, status: &str, took: Duration) {

@@ -15,10 +15,10 @@ const MAX_CODES: usize = 64;
 /// What a failure asks of the poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Fewer requests, and none before the time that DRS named, if it did.
+    /// Fewer requests, and none for the time that the cloud named, if it did.
     Throttled {
-        /// `Retry-After`.
-        retry_after: Option<Duration>,
+        /// By `Retry-After`, or as the window of the quota.
+        named: Option<Duration>,
     },
     /// Another token, or more permissions.
     Auth,
@@ -38,19 +38,26 @@ pub enum Class {
 pub struct ApiError {
     /// What it asks of the poller.
     pub class: Class,
-    /// What it is counted by.
-    pub code: ErrorCode,
+    /// What it is counted by; nothing where no request was sent.
+    pub code: Option<ErrorCode>,
     pub(super) what: String,
 }
 
 impl ApiError {
     /// A failure that brought no answer of DRS's own: `word` is counted.
     pub(super) fn local(class: Class, word: &str, what: String) -> Self {
-        Self { class, code: ErrorCode::new(word), what }
+        Self { class, code: Some(ErrorCode::new(word)), what }
+    }
+
+    /// The account pauses, and no request was sent.
+    pub(super) fn paused(remaining: Duration) -> Self {
+        let remaining = humantime::format_duration(Duration::from_secs(remaining.as_secs().max(1)));
+        let what = format!("the account makes no request for another {remaining}, since DRS asked for fewer");
+        Self { class: Class::Throttled { named: None }, code: None, what }
     }
 
     fn advice(&self) -> &'static str {
-        match (self.class, self.code.as_str()) {
+        match (self.class, self.code.as_ref().map_or("", ErrorCode::as_str)) {
             (_, "redirect") => "redirects are not followed, since the token would go with them: correct `endpoint`",
             (_, "too_large") => "raise `limits.max_response_bytes` or lower `poll.page_size`",
             (_, "tls") => "check that `endpoint` is the right host and that its certificate is trusted here",
@@ -60,7 +67,7 @@ impl ApiError {
             (_, "DRS.M00261") => "correct `project_id`",
             (_, "DRS.M00102" | "DRS.M00103") => "give the user the permission to read DRS jobs",
             (_, "DRS.M05003") => "check the job's id, `project_id` and `endpoint`",
-            (Class::Throttled { .. }, _) => "poll less often, or fewer jobs",
+            (Class::Throttled { .. }, _) => "lower `limits.requests_per_second`, or poll less often",
             (Class::Auth, _) => "renew the token, and check that it is one for this project and may read DRS jobs",
             (Class::Gone, _) => "take the job out of the configuration",
             (Class::NotCallable, _) => "nothing to do: it is asked again, rarely",
@@ -71,21 +78,34 @@ impl ApiError {
 }
 
 /// What an answer that is no success means, by its code and, where there is none that is known, by its HTTP status.
-pub(super) fn classify(status: u16, code: &str, retry_after: Option<Duration>) -> Class {
+pub(super) fn classify(status: u16, code: &str, named: Option<Duration>) -> Class {
     match code {
-        "DRS.M01503" | "APIGW.0308" | "APIG.0308" => Class::Throttled { retry_after },
+        "DRS.M01503" | "APIGW.0308" | "APIG.0308" => Class::Throttled { named },
         "DRS.M00100" | "APIGW.0301" | "APIG.0301" => Class::Auth,
         "DRS.M00102" | "DRS.M00103" | "DRS.M00261" => Class::Auth,
         "DRS.M05003" | "DRS.M05004" | "DRS.M00289" | "DRS.10000010" => Class::Gone,
         "DRS.M00304" => Class::NotCallable,
         "DRS.M00004" => Class::Transient,
         _ => match status {
-            429 => Class::Throttled { retry_after },
+            429 => Class::Throttled { named },
             401 | 403 => Class::Auth,
             408 | 500..=599 => Class::Transient,
             _ => Class::Permanent,
         },
     }
+}
+
+/// The window of a quota that the gateway names in words: `limit:10,time:1 second`.
+pub(super) fn quota_window(message: &str) -> Option<Duration> {
+    let (_, after) = message.split_once("time:")?;
+    let (number, unit) = after.trim_start().split_once(' ')?;
+    let seconds = match unit.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next()?.trim_end_matches('s') {
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 60 * 60,
+        _ => return None,
+    };
+    number.parse::<u32>().ok().map(|number| Duration::from_secs(seconds) * number)
 }
 
 /// Whether an answer says that the listing is empty, which is no failure.
@@ -120,7 +140,7 @@ mod tests {
 
     #[test]
     fn codes_and_statuses_mean_what_the_vendor_says() {
-        let throttled = Class::Throttled { retry_after: None };
+        let throttled = Class::Throttled { named: None };
         let table = [
             (400, "DRS.M05003", Class::Gone),
             (400, "DRS.M05004", Class::Gone),
@@ -147,6 +167,18 @@ mod tests {
         ];
         for (status, code, class) in table {
             assert_eq!(classify(status, code, None), class, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn the_window_of_a_quota_is_read_from_words() {
+        let seconds = |text| quota_window(text).map(|window| window.as_secs());
+        let real = "The throttling threshold has been reached: policy user over ratelimit,limit:10,time:1 second";
+        assert_eq!(seconds(real), Some(1));
+        assert_eq!(seconds("limit:60,time:1 minute"), Some(60));
+        assert_eq!(seconds("limit:60,time:2 minutes."), Some(120));
+        for nothing in ["", "time:", "time:1", "time:x second", "time:1 fortnight", "time:99999999999 second"] {
+            assert_eq!(seconds(nothing), None, "{nothing}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::client::{Account, Answer, Window};
 use super::error::{ApiError, Class};
@@ -23,6 +24,14 @@ pub struct Job {
     account: Arc<Account>,
     id: JobId,
     lane: Semaphore,
+}
+
+/// What a poll asks for.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    object_type: ObjectType,
+    page_size: u32,
+    deadline: Instant,
 }
 
 /// Failed requests of a poll, by reason; also those that another attempt made up for.
@@ -87,17 +96,20 @@ impl Job {
     /// Reads all objects of one type. Each request that fails is counted in `errors`, also when this call is cut short.
     ///
     /// # Errors
-    /// When a page cannot be had, or the listing stays shorter than DRS announced.
+    /// When a page cannot be had, or the listing stays shorter than DRS announced. At once when the account pauses until after
+    /// `deadline`, at which the caller will cut this call short.
     pub async fn list(
         &self,
         object_type: ObjectType,
         page_size: u32,
+        deadline: Instant,
         errors: &mut Errors,
     ) -> Result<Reading, ListError> {
+        let ask = Ask { object_type, page_size, deadline };
         let mut made = 1;
         loop {
             let last = made == MAX_READINGS;
-            match self.read(object_type, page_size, last, errors).await {
+            match self.read(ask, last, errors).await {
                 Ok(Some(reading)) if reading.consistent || last => return Ok(reading),
                 Err(error) if last || !matches!(error, ListError::Short { .. }) => return Err(error),
                 Ok(_) | Err(_) => made += 1,
@@ -106,23 +118,16 @@ impl Job {
     }
 
     /// Reads all pages once. Where `count` changes on the way, goes on only if `to_the_end`, since the reading is void.
-    async fn read(
-        &self,
-        object_type: ObjectType,
-        page_size: u32,
-        to_the_end: bool,
-        errors: &mut Errors,
-    ) -> Result<Option<Reading>, ListError> {
+    async fn read(&self, ask: Ask, to_the_end: bool, errors: &mut Errors) -> Result<Option<Reading>, ListError> {
         let mut pages = Pages::default();
         loop {
             let offset = pages.next_offset(self.account.config().offset_counts);
-            let window = Window { limit: page_size, offset };
-            let answer =
-                self.page(object_type, window, errors).await.map_err(|error| ListError::Page { offset, error })?;
+            let window = Window { limit: ask.page_size, offset };
+            let answer = self.page(ask, window, errors).await.map_err(|error| ListError::Page { offset, error })?;
             let page = match answer {
                 Answer::Page(page) => page,
                 Answer::Nothing if pages.read == 0 => return Ok(Some(Pages::default().finish())),
-                Answer::Nothing => return Err(pages.short(page_size)),
+                Answer::Nothing => return Err(pages.short(ask.page_size)),
             };
             let (count, came) = (page.count, page.rows());
             pages.add(page);
@@ -137,29 +142,35 @@ impl Job {
                 return Ok(Some(pages.finish()));
             }
             if came == 0 {
-                return Err(pages.short(page_size));
+                return Err(pages.short(ask.page_size));
             }
         }
     }
 
     /// One page, tried again where the fault may pass by itself.
-    async fn page(&self, object_type: ObjectType, window: Window, errors: &mut Errors) -> Result<Answer, ApiError> {
+    async fn page(&self, ask: Ask, window: Window, errors: &mut Errors) -> Result<Answer, ApiError> {
         let mut made = 1;
+        let mut before = None;
         loop {
             let attempt = {
-                // Never closed; see `Account::page`.
+                // Never closed; were it, a request without a permit would still be a right one.
                 let _lane = self.lane.acquire().await.ok();
-                self.account.page(&self.id, object_type, window).await
+                self.account.page(&self.id, ask.object_type, window, ask.deadline).await
             };
             let error = match attempt {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            *errors.entry(error.code.clone()).or_default() += 1;
+            let Some(code) = error.code.clone() else {
+                // What made the account pause says more than that it does.
+                return Err(before.unwrap_or(error));
+            };
+            *errors.entry(code).or_default() += 1;
             match retry::delay(made, error.class, fastrand::f64()) {
                 Some(delay) => tokio::time::sleep(delay).await,
                 None => return Err(error),
             }
+            before = Some(error);
             made += 1;
         }
     }

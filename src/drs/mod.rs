@@ -1,8 +1,9 @@
 //! The DRS API: reads the listing of one job and type, whole or not at all.
 //!
 //! Reading order: `listing` (all pages of one type), `client` (one attempt at one page), `wire` (the JSON), `error`
-//! (what an answer means), `retry` (when to try again).
+//! (what an answer means), `budget` and `retry` (when to ask, and when to ask again).
 
+mod budget;
 mod client;
 mod error;
 mod listing;
@@ -44,6 +45,10 @@ pub struct Config {
 /// How much is asked of the API at once, and how much of an answer is taken.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// Requests a second, in the long run; more than 0.
+    pub requests_per_second: f64,
+    /// Requests that may follow each other at once after a rest; at least 1.
+    pub burst: u32,
     /// Requests under way at once; at least 1.
     pub concurrency: usize,
     /// How long one request may take, its body included.
@@ -54,7 +59,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { concurrency: 4, timeout: Duration::from_secs(10), max_response_bytes: 16 * 1024 * 1024 }
+        Self {
+            requests_per_second: 5.0,
+            burst: 5,
+            concurrency: 4,
+            timeout: Duration::from_secs(10),
+            max_response_bytes: 16 * 1024 * 1024,
+        }
     }
 }
 

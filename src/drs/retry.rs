@@ -12,14 +12,18 @@ const FIRST_DELAY: Duration = Duration::from_millis(500);
 
 /// How long to wait before attempt `made + 1`; nothing where there is to be none.
 ///
-/// Only a failure that may pass by itself is tried again. Throttling is not: more requests are what it complains of.
-/// `jitter`, 0 to 1, spreads the wait over ±50 %, so that polls which failed together do not come back together.
+/// Only a failure that may pass by itself is tried again. For one that was throttled the whole account pauses, so nothing is
+/// added to that. `jitter`, 0 to 1, spreads the wait over ±50 %, so that polls which failed together do not come back together.
 pub(super) fn delay(made: u32, class: Class, jitter: f64) -> Option<Duration> {
-    if class != Class::Transient || made >= MAX_ATTEMPTS {
+    if made >= MAX_ATTEMPTS {
         return None;
     }
     let doubled = FIRST_DELAY * 2_u32.pow(made.saturating_sub(1));
-    Some(doubled.mul_f64(0.5 + jitter))
+    match class {
+        Class::Transient => Some(doubled.mul_f64(0.5 + jitter)),
+        Class::Throttled { .. } => Some(Duration::ZERO),
+        Class::Auth | Class::Gone | Class::NotCallable | Class::Permanent => None,
+    }
 }
 
 #[cfg(test)]
@@ -35,9 +39,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_throttled_waits_for_the_account_alone() {
+        let throttled = Class::Throttled { named: None };
+        assert_eq!(delay(2, throttled, 1.0), Some(Duration::ZERO));
+        assert_eq!(delay(3, throttled, 1.0), None);
+    }
+
+    #[test]
     fn nothing_else_is_tried_again() {
-        let throttled = Class::Throttled { retry_after: None };
-        for class in [throttled, Class::Auth, Class::Gone, Class::NotCallable, Class::Permanent] {
+        for class in [Class::Auth, Class::Gone, Class::NotCallable, Class::Permanent] {
             assert_eq!(delay(1, class, 0.5), None, "{class:?}");
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::drs::{Class, Errors, Job, ListError};
 use crate::model::{Change, DropReason, ObjectType, Outcome};
 
@@ -17,8 +19,6 @@ pub(super) struct Round {
     pub(super) errors: Errors,
     /// Rows of the listing that are left out, by reason.
     pub(super) dropped: BTreeMap<DropReason, u64>,
-    /// The least time before the next poll, where DRS named one.
-    pub(super) wait: Duration,
     /// What went wrong, where, and what to do.
     pub(super) problem: Option<String>,
 }
@@ -26,7 +26,8 @@ pub(super) struct Round {
 /// Asks DRS for all objects of one type, and gives up after `deadline`.
 pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, deadline: Duration) -> Round {
     let mut errors = Errors::new();
-    let listed = tokio::time::timeout(deadline, job.list(object_type, page_size, &mut errors)).await;
+    let until = Instant::now() + deadline;
+    let listed = timeout_at(until, job.list(object_type, page_size, until, &mut errors)).await;
     let mut round = match listed {
         Ok(Ok(reading)) => {
             let outcome = if reading.consistent { Outcome::Success } else { Outcome::Inconsistent };
@@ -51,29 +52,21 @@ pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, dead
 }
 
 fn failure(error: &ListError) -> Round {
-    let (outcome, wait) = match error.class() {
-        Some(Class::Throttled { retry_after }) => (Outcome::Throttled, retry_after.unwrap_or_default()),
-        Some(Class::Auth) => (Outcome::Auth, Duration::ZERO),
-        Some(Class::Gone) => (Outcome::Gone, Duration::ZERO),
-        Some(Class::NotCallable) => (Outcome::Unsupported, Duration::ZERO),
-        Some(Class::Transient | Class::Permanent) => (Outcome::Error, Duration::ZERO),
-        None if matches!(error, ListError::Short { .. }) => (Outcome::Incomplete, Duration::ZERO),
-        None => (Outcome::Error, Duration::ZERO),
+    let outcome = match error.class() {
+        Some(Class::Throttled { .. }) => Outcome::Throttled,
+        Some(Class::Auth) => Outcome::Auth,
+        Some(Class::Gone) => Outcome::Gone,
+        Some(Class::NotCallable) => Outcome::Unsupported,
+        Some(Class::Transient | Class::Permanent) => Outcome::Error,
+        None if matches!(error, ListError::Short { .. }) => Outcome::Incomplete,
+        None => Outcome::Error,
     };
     let change = if outcome == Outcome::Gone { Change::Drop } else { Change::Keep };
-    Round { wait, problem: Some(error.to_string()), ..Round::new(outcome, change) }
+    Round { problem: Some(error.to_string()), ..Round::new(outcome, change) }
 }
 
 impl Round {
     fn new(outcome: Outcome, change: Change) -> Self {
-        Self {
-            outcome,
-            change,
-            settled: false,
-            errors: Errors::new(),
-            dropped: BTreeMap::new(),
-            wait: Duration::ZERO,
-            problem: None,
-        }
+        Self { outcome, change, settled: false, errors: Errors::new(), dropped: BTreeMap::new(), problem: None }
     }
 }

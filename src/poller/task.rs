@@ -93,7 +93,7 @@ impl<P: Publish> Task<P> {
             let now = Instant::now();
             let period = schedule::period(round.outcome, round.settled, self.interval, config.settled_interval);
             let next = schedule::next(due, period, now);
-            due = next.due.max(now + round.wait);
+            due = next.due;
             self.status.skipped += next.skipped;
             if self.record(round, started, now).await {
                 ring.mark_unchanged();

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, unreachable_pub)]
 
 mod architecture;
+mod budget;
 mod configuration;
 mod demo;
 mod exposition;

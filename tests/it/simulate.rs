@@ -46,13 +46,10 @@ async fn a_wrong_token_a_quota_and_faults_are_what_they_say() {
 
     let (_simulator, config) = simulate(&["--jobs", "1", "--requests-per-second", "2"]).await;
     let exporter = Exporter::start(&config).await;
-    let total = |samples: &crate::support::samples::Samples, outcome: &str| -> f64 {
-        let series = samples.beginning("drs_polls_total{").into_iter();
-        series.filter(|(name, _)| name.contains(&format!("outcome=\"{outcome}\""))).map(|(_, polls)| polls).sum()
-    };
-    let samples = exporter.until("throttling", |samples| total(samples, "throttled") >= 3.0).await;
-    assert!(!samples.beginning("drs_api_errors_total").is_empty());
-    exporter.until("polls that succeed none the less", |samples| total(samples, "success") >= 3.0).await;
+    let refused = r#"drs_api_requests_total{account="simulated",operation="progress_data",status="429"}"#;
+    exporter.until("throttling", |samples| samples.get(refused).is_some_and(|requests| requests >= 3.0)).await;
+    let job = jobs(&config).remove(0);
+    exporter.polled(&job, "table", "success", 1.0).await;
 
     let (_simulator, config) = simulate(&["--jobs", "1", "--fault-percent", "100", "--latency", "10ms"]).await;
     let exporter = Exporter::start(&config).await;

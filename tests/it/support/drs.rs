@@ -70,7 +70,7 @@ pub fn config(endpoint: &str, jobs: &[&str]) -> String {
     endpoint: {endpoint}
     project_id: the-project
     auth: {{token: the-token}}
-    limits: {{timeout: 2s}}
+    limits: {{timeout: 2s, requests_per_second: 1000, burst: 1000}}
     jobs:
 {jobs}poll: {{interval: 1s, settled_interval: 1s}}
 "

@@ -1,0 +1,95 @@
+//! What an account asks of the cloud: no more than its budget, and nothing for as long as the cloud says.
+
+use std::time::{Duration, Instant};
+
+use crate::support::drs::{Drs, failure, whole};
+use crate::support::exporter::Exporter;
+
+/// When each request came, of all these jobs.
+fn times(drs: &Drs, jobs: &[&str]) -> Vec<Instant> {
+    let mut times: Vec<Instant> = jobs.iter().flat_map(|job| drs.asked(job)).map(|ask| ask.at).collect();
+    times.sort();
+    times
+}
+
+fn waited(samples: &crate::support::samples::Samples) -> f64 {
+    samples.get(r#"drs_api_budget_wait_seconds_total{account="test"}"#).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_account_pauses_as_long_as_it_is_told_and_then_goes_on() {
+    let drs = Drs::answering(|ask| match (&ask.job[..], ask.nth) {
+        ("refused", 0) => failure(429, "APIGW.0308").insert_header("Retry-After", "3"),
+        _ => whole(ask, 1),
+    })
+    .await;
+    let config = drs.config(&["{id: refused, types: [table]}", "{id: other, types: [table]}"]);
+    // One at a time, so that nothing is under way when the pause begins.
+    let exporter = Exporter::start(&config.replace("timeout: 2s", "timeout: 2s, concurrency: 1")).await;
+    let samples = exporter.polled("refused", "table", "success", 1.0).await;
+    exporter.polled("other", "table", "success", 2.0).await;
+    assert_eq!(samples.polls("refused", "table", "throttled"), 0.0, "the poll waited and went on");
+    assert_eq!(samples.errors("refused", "table", "APIGW.0308"), 1.0);
+    assert!(waited(&samples) >= 2.0, "{}", waited(&samples));
+    let refused = drs.asked("refused")[0].at;
+    let after: Vec<Instant> = times(&drs, &["refused", "other"]).into_iter().filter(|at| *at > refused).collect();
+    let first = *after.first().expect("requests after the pause") - refused;
+    assert!(first >= Duration::from_secs(3), "the first request came {first:?} after it was refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_outlasts_a_poll_is_told_and_nothing_is_asked() {
+    for (code, status, header) in
+        [("APIGW.0308", 429, "3600"), ("DRS.M01503", 400, "3600"), ("APIG.0308", 429, "99999999")]
+    {
+        let drs = Drs::answering(move |_| failure(status, code).insert_header("Retry-After", header)).await;
+        let exporter = Exporter::start(&drs.config(&["{id: one, types: [table]}", "{id: two, types: [table]}"])).await;
+        exporter.polled("one", "table", "throttled", 2.0).await;
+        let samples = exporter.polled("two", "table", "throttled", 2.0).await;
+        let asked = times(&drs, &["one", "two"]).len();
+        assert!(asked <= 2, "{asked} requests, though the account pauses");
+        let errors = samples.errors("one", "table", code) + samples.errors("two", "table", code);
+        assert_eq!(errors, asked as f64, "what was not asked is no error of the API");
+        assert_eq!(samples.of("drs_poll_success", "two", "table"), Some(0.0));
+        let log = exporter.log();
+        assert!(
+            log.contains("the account makes no request for another") && log.contains("requests_per_second"),
+            "{log}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cloud_never_sees_more_than_the_budget() {
+    let drs = Drs::answering(|ask| whole(ask, 1)).await;
+    let jobs = ["{id: one}", "{id: two}", "{id: three}"];
+    let config =
+        drs.config(&jobs).replace("requests_per_second: 1000, burst: 1000", "requests_per_second: 10, burst: 5");
+    let exporter = Exporter::start(&config).await;
+    for job in ["one", "two", "three"] {
+        for object_type in ["table", "event", "table_indexs"] {
+            exporter.polled(job, object_type, "success", 2.0).await;
+        }
+    }
+    let times = times(&drs, &["one", "two", "three"]);
+    // A burst, then one each 100 ms: fifteen requests in any second, and those under way before, if they were held up.
+    let most = times
+        .iter()
+        .map(|begin| times.iter().filter(|at| **at >= *begin && **at - *begin < Duration::from_secs(1)).count())
+        .max();
+    assert!(most <= Some(19), "{most:?} requests in a second");
+    let samples = exporter.samples().await;
+    let later = exporter.until("more waiting", |later| waited(later) > waited(&samples)).await;
+    assert!(waited(&later) > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_many_pages_does_not_starve_the_others() {
+    let drs = Drs::answering(|ask| whole(ask, if &ask.job == "large" { 80 } else { 1 })).await;
+    let config = drs.config(&["{id: large, types: [table]}", "{id: small, types: [table]}"]);
+    let config = config.replace("requests_per_second: 1000, burst: 1000", "requests_per_second: 20, burst: 1");
+    let exporter = Exporter::start(&config.replace("interval: 1s, ", "interval: 1s, page_size: 1, ")).await;
+    let samples = exporter.polled("large", "table", "success", 1.0).await;
+    let small = samples.polls("small", "table", "success");
+    assert!(small >= 3.0, "while the large job took four seconds at least, the small one was polled {small} times");
+}
