@@ -95,7 +95,8 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Map<T> {
                 T::deserialize(MapAccessDeserializer::new(map)).map(Map)
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Map<T>, E> {
+            // A key with nothing, or nothing but comments, below it.
+            fn visit_none<E: de::Error>(self) -> Result<Map<T>, E> {
                 Ok(Map::default())
             }
         }

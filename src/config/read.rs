@@ -89,13 +89,12 @@ fn extract(mut values: Value, problems: &mut Problems) -> Option<File> {
 /// Puts the variables' values in their places, and says what is where.
 fn override_from_environment(values: &mut Value, problems: &mut Problems) -> BTreeMap<Vec<String>, String> {
     let mut overrides = BTreeMap::new();
-    for (key, text) in Env::prefixed(PREFIX).iter() {
-        let key = key.as_str().to_owned();
-        if is_service_link(&key) {
-            continue;
-        }
+    // In their order by name, so that of two that contradict each other always the same one counts.
+    let variables: BTreeMap<String, String> =
+        Env::prefixed(PREFIX).iter().map(|(key, text)| (key.as_str().to_lowercase(), text)).collect();
+    for (key, text) in variables.into_iter().filter(|(key, _)| !is_service_link(key)) {
         let variable = format!("{PREFIX}{}", key.to_uppercase());
-        let path = KeyPath::from_parts(key.to_lowercase().split("__").map(str::to_owned));
+        let path = KeyPath::from_parts(key.split("__").map(str::to_owned));
         problems.overridden(path.clone(), variable);
         match put(values, path.parts(), &text) {
             Ok(()) => drop(overrides.insert(path.parts().to_vec(), text)),
@@ -107,7 +106,6 @@ fn override_from_environment(values: &mut Value, problems: &mut Problems) -> BTr
 
 /// Whether Kubernetes made the variable for a service that is called `drs-exporter`; it does so in every pod beside it.
 fn is_service_link(key: &str) -> bool {
-    let key = key.to_lowercase();
     key == "port" || key.starts_with("port_") || key == "service_host" || key.starts_with("service_port")
 }
 

@@ -116,6 +116,16 @@ async fn what_is_missing_is_named() {
 }
 
 #[tokio::test]
+async fn what_is_empty_is_left_out_and_what_is_no_map_is_told() {
+    let config = GOOD.replace("    auth:", "    limits: 5\n    auth:") + "poll:\nexposition: [a]\n";
+    insta::assert_snapshot!(refused("maps.yml", &config, &[]).await, @"
+    maps.yml: accounts[0].limits: expected a map of keys; found unsigned int `5`
+    maps.yml: exposition: expected a map of keys; found sequence
+    2 problems in the configuration; nothing was started
+    ");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_read_is_told_with_its_line() {
     insta::assert_snapshot!(refused("broken.yml", "accounts:\n  - name: [", &[]).await, @"
     broken.yml: did not find expected node content at line 3 column 1, while parsing a flow node
@@ -131,6 +141,10 @@ async fn a_file_that_cannot_be_read_is_told_with_its_line() {
     ");
     insta::assert_snapshot!(refused("config.json", "{}", &[]).await, @"
     config.json: expected a file that ends in .yml, .yaml or .toml
+    1 problem in the configuration; nothing was started
+    ");
+    insta::assert_snapshot!(refused("nested.yml", "accounts:\n  - auth:\n      token: hunter2\n      token: b", &[]).await, @"
+    nested.yml: accounts[0].auth: the key `token` stands twice at line 3 column 7
     1 problem in the configuration; nothing was started
     ");
     insta::assert_snapshot!(refused("twice.yml", "poll: {interval: 5s}\npoll: {interval: 6s}", &[]).await, @"
