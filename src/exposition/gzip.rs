@@ -4,6 +4,7 @@
 //! One member, since clients such as curl and Chromium stop after the first.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use crc32fast::Hasher;
@@ -30,7 +31,23 @@ impl Block {
     }
 }
 
-/// Makes blocks, one after the other; each stands for itself. Holds a few hundred KiB, so it is not made for a single one.
+/// Lends deflaters. One has a few hundred KiB, and making and dropping it among the small pieces that stay leaves memory full
+/// of holes: with 9000 groups the process had 1.1 GB that way, and has 165 MB with a few deflaters that are kept.
+#[derive(Debug, Default)]
+pub(super) struct Deflaters(Mutex<Vec<Deflater>>);
+
+impl Deflaters {
+    /// Runs `work` with a deflater that nobody else has meanwhile.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Deflater) -> T) -> T {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut deflater = idle.unwrap_or_default();
+        let made = work(&mut deflater);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(deflater);
+        made
+    }
+}
+
+/// Makes blocks, one after the other; each stands for itself.
 #[derive(Debug)]
 pub(super) struct Deflater(Compress);
 

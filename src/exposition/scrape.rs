@@ -8,7 +8,7 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
 use super::families::Id;
-use super::gzip::{Block, Deflater, Member};
+use super::gzip::{Block, Deflater, Deflaters, Member};
 use super::segment::Segment;
 use super::{Config, Encoding, Format, openmetrics, process, text};
 use crate::model::{JobId, ObjectType, Report};
@@ -22,6 +22,7 @@ const COPIED_BELOW_BYTES: usize = 16 * 1024;
 pub struct Exposition {
     config: Config,
     segments: Store<Segment>,
+    deflaters: Deflaters,
     registry: Registry,
     text: Frame,
     openmetrics: Frame,
@@ -59,12 +60,11 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(format: Format) -> io::Result<Self> {
+    fn new(format: Format, deflater: &mut Deflater) -> io::Result<Self> {
         let (head, end): (fn(&_) -> String, _) = match format {
             Format::Text => (text::head, ""),
             Format::OpenMetrics => (openmetrics::head, openmetrics::EOF),
         };
-        let mut deflater = Deflater::default();
         let heads = Id::ALL.into_iter().map(|id| Ok((id, deflater.block(head(&id.family()).into_bytes())?)));
         Ok(Self { heads: heads.collect::<io::Result<_>>()?, end: deflater.block(end.into())? })
     }
@@ -79,8 +79,10 @@ impl Exposition {
         if own_metrics {
             process::register(&mut registry);
         }
-        let (text, openmetrics) = (Frame::new(Format::Text)?, Frame::new(Format::OpenMetrics)?);
-        Ok(Self { config, segments: Store::default(), registry, text, openmetrics })
+        let deflaters = Deflaters::default();
+        let text = deflaters.with(|deflater| Frame::new(Format::Text, deflater))?;
+        let openmetrics = deflaters.with(|deflater| Frame::new(Format::OpenMetrics, deflater))?;
+        Ok(Self { config, segments: Store::default(), deflaters, registry, text, openmetrics })
     }
 
     /// Shows what a report says, from the next scrape on. Takes time in proportion to the listing.
@@ -89,7 +91,8 @@ impl Exposition {
     /// When the compressor fails, which it has no reason to do; then all stays as it was.
     pub fn publish(&self, report: &Report) -> io::Result<()> {
         let before = self.segments.get(&report.key);
-        let segment = Segment::render(report, before.as_deref(), &self.config)?;
+        let segment =
+            self.deflaters.with(|deflater| Segment::render(report, before.as_deref(), &self.config, deflater))?;
         self.segments.publish(report.key.clone(), segment);
         Ok(())
     }
@@ -129,7 +132,7 @@ impl Exposition {
             Format::Text => text::from_openmetrics(&written),
             Format::OpenMetrics => written,
         };
-        Deflater::default().block(written.into_bytes()).map_err(|_| fmt::Error)
+        self.deflaters.with(|deflater| deflater.block(written.into_bytes())).map_err(|_| fmt::Error)
     }
 }
 

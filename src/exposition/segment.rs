@@ -26,8 +26,13 @@ impl Segment {
     ///
     /// # Errors
     /// When the compressor fails, which it has no reason to do.
-    pub(super) fn render(report: &Report, before: Option<&Self>, config: &Config) -> io::Result<Self> {
-        let mut writer = Writer::new(&report.key, config);
+    pub(super) fn render(
+        report: &Report,
+        before: Option<&Self>,
+        config: &Config,
+        deflater: &mut Deflater,
+    ) -> io::Result<Self> {
+        let mut writer = Writer::new(&report.key, config, deflater);
         match &report.change {
             Change::Listing(listing) => writer.listing(listing)?,
             Change::Keep => writer.segment.take_listing(before),
@@ -56,17 +61,17 @@ struct Writer<'a> {
     config: &'a Config,
     /// `job="…",type="…"`, which every sample has.
     labels: Vec<u8>,
-    deflater: Deflater,
+    deflater: &'a mut Deflater,
     segment: Segment,
 }
 
 impl<'a> Writer<'a> {
-    fn new(key: &GroupKey, config: &'a Config) -> Self {
+    fn new(key: &GroupKey, config: &'a Config, deflater: &'a mut Deflater) -> Self {
         let mut labels = Vec::new();
         write_label(&mut labels, &config.job_label.0, key.job.as_str(), config.max_label_bytes);
         labels.push(b',');
         write_label(&mut labels, "type", key.object_type.as_str(), config.max_label_bytes);
-        Self { config, labels, deflater: Deflater::default(), segment: Segment::default() }
+        Self { config, labels, deflater, segment: Segment::default() }
     }
 
     fn listing(&mut self, listing: &Listing) -> io::Result<()> {
