@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
@@ -33,6 +33,8 @@ pub(super) struct Budget {
 #[derive(Debug, Default)]
 struct Pause {
     until: Option<Instant>,
+    /// The same by the wall clock, for people.
+    shown_until: Option<SystemTime>,
     /// How many pauses there were since the last good answer.
     strikes: u32,
 }
@@ -40,8 +42,8 @@ struct Pause {
 /// The account pauses for longer than the request can wait.
 #[derive(Debug)]
 pub(super) struct Paused {
-    /// How much longer.
-    pub(super) remaining: Duration,
+    /// When it goes on, by the wall clock. The same for all that ask during one pause, so that it is not news each time.
+    pub(super) until: SystemTime,
 }
 
 impl Budget {
@@ -86,8 +88,11 @@ impl Budget {
         if pause.until.is_none_or(|until| until <= now) {
             pause.strikes = pause.strikes.saturating_add(1);
         }
-        let until = now + pause_for(pause.strikes, named, fastrand::f64());
-        pause.until = pause.until.max(Some(until));
+        let length = pause_for(pause.strikes, named, fastrand::f64());
+        if pause.until.is_none_or(|until| until < now + length) {
+            pause.until = Some(now + length);
+            pause.shown_until = Some(SystemTime::now() + length);
+        }
     }
 
     /// The cloud answered a request.
@@ -96,18 +101,18 @@ impl Budget {
     }
 
     async fn wait_out_pause(&self, deadline: Instant) -> Result<(), Paused> {
-        while let Some(until) = self.paused_until() {
+        while let Some((until, shown_until)) = self.paused_until() {
             if until > deadline {
-                return Err(Paused { remaining: until.saturating_duration_since(Instant::now()) });
+                return Err(Paused { until: shown_until });
             }
             sleep_until(until).await;
         }
         Ok(())
     }
 
-    fn paused_until(&self) -> Option<Instant> {
+    fn paused_until(&self) -> Option<(Instant, SystemTime)> {
         let pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-        pause.until.filter(|until| *until > Instant::now())
+        pause.until.filter(|until| *until > Instant::now()).zip(pause.shown_until)
     }
 }
 
@@ -161,7 +166,9 @@ mod tests {
         budget.throttled(Some(20 * SECOND));
         let begun = Instant::now();
         let paused = budget.admit(begun + 10 * SECOND).await.unwrap_err();
-        assert_eq!((begun.elapsed(), paused.remaining), (Duration::ZERO, 20 * SECOND));
+        let again = budget.admit(begun + 10 * SECOND).await.unwrap_err();
+        assert_eq!((begun.elapsed(), paused.until), (Duration::ZERO, again.until));
+        assert!(paused.until > SystemTime::now() + 10 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,8 +25,8 @@ const X_LANGUAGE: HeaderName = HeaderName::from_static("x-language");
 /// Largest body of a failure that is read, in bytes. A longer one is a page for people.
 const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
 
-/// Longest `Retry-After` that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// Longest pause that an answer may ask for.
+const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
 /// Upper bounds of the request duration buckets, in seconds; the default timeout is 10 s.
 const DURATION_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -112,7 +112,7 @@ impl Account {
         let queued = Instant::now();
         let admitted = self.budget.admit(deadline).await;
         self.metrics.waited(&self.config.account, queued.elapsed());
-        let _permit = admitted.map_err(|paused| ApiError::paused(paused.remaining))?;
+        let _permit = admitted.map_err(|paused| ApiError::paused(paused.until))?;
         let headers = self.headers().await?;
         let started = Instant::now();
         let exchanged = self.exchange(self.url(job, object_type, window), headers).await;
@@ -207,7 +207,8 @@ fn interpret(Reply { status, headers, body }: Reply) -> Result<Answer, ApiError>
         return Ok(Answer::Nothing);
     }
     let window = || quota_window(failure.message.as_deref()?);
-    let class = classify(status.as_u16(), &code, retry_after(&headers).or_else(window));
+    let named = retry_after(&headers).or_else(window).map(|pause| pause.min(MAX_PAUSE));
+    let class = classify(status.as_u16(), &code, named);
     let counted =
         if code.is_empty() { ErrorCode::new(&format!("http_{}", status.as_u16())) } else { ErrorCode::new(&code) };
     let message = failure.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
@@ -215,10 +216,10 @@ fn interpret(Reply { status, headers, body }: Reply) -> Result<Answer, ApiError>
     Err(ApiError { class, code: Some(counted), what: what.trim_end().to_owned() })
 }
 
-/// `Retry-After` in seconds; the form with a date is not used by the API gateway.
+/// `Retry-After` in seconds. Its other form, a date, depends on two clocks and is not read; the backoff serves then.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    Some(Duration::from_secs(seconds))
 }
 
 /// A failure below HTTP. The address is left out of the text: it is in the configuration, and may be long.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::model::ErrorCode;
 
@@ -50,9 +50,10 @@ impl ApiError {
     }
 
     /// The account pauses, and no request was sent.
-    pub(super) fn paused(remaining: Duration) -> Self {
-        let remaining = humantime::format_duration(Duration::from_secs(remaining.as_secs().max(1)));
-        let what = format!("the account makes no request for another {remaining}, since DRS asked for fewer");
+    pub(super) fn paused(until: SystemTime) -> Self {
+        // There is no such text for a time before 1970, which a wrong clock may show.
+        let until = humantime::format_rfc3339_seconds(until.max(SystemTime::UNIX_EPOCH));
+        let what = format!("the account makes no request before {until}, since DRS asked for fewer");
         Self { class: Class::Throttled { named: None }, code: None, what }
     }
 

@@ -1,6 +1,6 @@
 //! All pages of one job and type: read until DRS's `count` is reached, read again where the pages do not fit together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::client::{Account, Answer, Window};
 use super::error::{ApiError, Class};
+use super::wire::Page;
 use super::{OffsetCounts, retry};
 use crate::model::{DropReason, ErrorCode, JobId, Listing, Object, ObjectName, ObjectType};
 
@@ -207,7 +208,7 @@ impl Pages {
         }
     }
 
-    fn add(&mut self, page: super::wire::Page) {
+    fn add(&mut self, page: Page) {
         let rows = page.rows();
         if self.read == 0 {
             self.first_rows = rows;
@@ -226,14 +227,9 @@ impl Pages {
     fn finish(self) -> Reading {
         let read = self.objects.len();
         let objects = without_duplicates(self.objects);
-        let mut dropped = BTreeMap::new();
-        for (reason, rows) in
-            [(DropReason::Duplicate, (read - objects.len()) as u64), (DropReason::Malformed, self.malformed)]
-        {
-            if rows > 0 {
-                dropped.insert(reason, rows);
-            }
-        }
+        let duplicates = (read - objects.len()) as u64;
+        let dropped = [(DropReason::Duplicate, duplicates), (DropReason::Malformed, self.malformed)];
+        let dropped = dropped.into_iter().filter(|(_, rows)| *rows > 0).collect();
         let consistent = !self.changed && objects.len() as u64 + self.malformed == self.count;
         Reading { listing: Listing { count: self.count, data_time: self.data_time, objects }, consistent, dropped }
     }
@@ -256,7 +252,7 @@ fn without_duplicates(mut objects: Vec<Object>) -> Vec<Object> {
     if newest.len() == objects.len() {
         return objects;
     }
-    let kept: std::collections::HashSet<usize> = newest.into_values().collect();
+    let kept: HashSet<usize> = newest.into_values().collect();
     let mut index = 0;
     objects.retain(|_| {
         index += 1;
@@ -267,12 +263,9 @@ fn without_duplicates(mut objects: Vec<Object>) -> Vec<Object> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use proptest::prelude::*;
 
     use super::*;
-    use crate::drs::wire::Page;
     use crate::model::Percent;
 
     fn object(name: u8, progress: u8) -> Object {

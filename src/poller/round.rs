@@ -41,7 +41,8 @@ pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, dead
         Ok(Err(error)) => failure(&error),
         Err(_) => {
             let problem = format!(
-                "no whole listing within {}; DRS is too slow for this many pages: poll less often, or raise `poll.stale_after`",
+                "no whole listing within {}; DRS or the account's budget is too slow for this many pages: \
+                 raise `poll.stale_after`, or `limits.requests_per_second` as far as DRS allows",
                 humantime::format_duration(deadline)
             );
             Round { problem: Some(problem), ..Round::new(Outcome::Error, Change::Keep) }

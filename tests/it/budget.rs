@@ -1,6 +1,8 @@
 //! What an account asks of the cloud: no more than its budget, and nothing for as long as the cloud says.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use wiremock::ResponseTemplate;
 
 use crate::support::drs::{Drs, failure, whole};
 use crate::support::exporter::Exporter;
@@ -46,17 +48,32 @@ async fn a_pause_that_outlasts_a_poll_is_told_and_nothing_is_asked() {
         let exporter = Exporter::start(&drs.config(&["{id: one, types: [table]}", "{id: two, types: [table]}"])).await;
         exporter.polled("one", "table", "throttled", 2.0).await;
         let samples = exporter.polled("two", "table", "throttled", 2.0).await;
+        let later =
+            exporter.polled("two", "table", "throttled", samples.polls("two", "table", "throttled") + 2.0).await;
+        let told =
+            exporter.log().lines().filter(|line| line.contains("level=warn") && line.contains("job=two ")).count();
+        assert!(told <= 2, "told {told} times in {} polls", later.polls("two", "table", "throttled"));
         let asked = times(&drs, &["one", "two"]).len();
         assert!(asked <= 2, "{asked} requests, though the account pauses");
         let errors = samples.errors("one", "table", code) + samples.errors("two", "table", code);
         assert_eq!(errors, asked as f64, "what was not asked is no error of the API");
         assert_eq!(samples.of("drs_poll_success", "two", "table"), Some(0.0));
         let log = exporter.log();
-        assert!(
-            log.contains("the account makes no request for another") && log.contains("requests_per_second"),
-            "{log}"
-        );
+        assert!(log.contains("the account makes no request before 20") && log.contains("requests_per_second"), "{log}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_can_silence_an_account_for_more_than_an_hour() {
+    let words = "policy user over ratelimit,limit:1,time:4000000000 hours";
+    let refusal = serde_json::json!({"error_code": "APIGW.0308", "error_msg": words});
+    let drs = Drs::answering(move |_| ResponseTemplate::new(429).set_body_json(&refusal)).await;
+    let exporter = Exporter::start(&drs.config(&["{id: j, types: [table]}"])).await;
+    exporter.polled("j", "table", "throttled", 2.0).await;
+    let log = exporter.log();
+    let until = log.split_once("makes no request before ").expect(&log).1.split_once(',').unwrap().0;
+    let until = humantime::parse_rfc3339(until).unwrap();
+    assert!(until <= SystemTime::now() + Duration::from_secs(60 * 60), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
