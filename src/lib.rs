@@ -29,6 +29,7 @@
 pub mod app;
 pub mod auth;
 pub mod cli;
+pub mod cloud;
 pub mod config;
 pub mod drs;
 pub mod exposition;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{Exporter, Options, stop_signal};
-use crate::auth::{self, Secret};
+use crate::auth::{self, Secret, Way};
+use crate::cloud::Network;
 use crate::config::{Account, Config, Job};
 use crate::drs::{self, Language, Limits, OffsetCounts};
 use crate::model::ObjectType;
@@ -41,15 +42,22 @@ fn config(world: &simulator::Config, simulated: SocketAddr, jobs: &[String]) -> 
     let drs = drs::Config {
         account: "demo".to_owned(),
         endpoint: format!("http://{simulated}").parse()?,
-        project_id: world.project_id.parse()?,
+        network: Network::default(),
         language: Language::default(),
         offset_counts: OffsetCounts::default(),
-        auth: auth::Config::Token(Secret::Value(world.token.as_str().into())),
+        auth: auth::Config {
+            way: Way::Token(Secret::Value(world.token.as_str().into())),
+            region: None,
+            iam_endpoint: None,
+            project_id: Some(world.project_id.parse()?),
+        },
         // The simulated DRS has no quota; a real one must not be asked as often.
         limits: Limits { requests_per_second: 1000.0, burst: 1000, ..Limits::default() },
     };
-    let jobs = jobs.iter().map(|id| Ok(Job { id: id.parse()?, types: ObjectType::ALL.to_vec(), interval: INTERVAL }));
-    let account = Account { drs, jobs: jobs.collect::<anyhow::Result<_>>()? };
+    let jobs = jobs
+        .iter()
+        .map(|id| Ok(Job { id: id.parse()?, name: None, types: ObjectType::ALL.to_vec(), interval: INTERVAL }));
+    let account = Account { drs, job_view: true, jobs: jobs.collect::<anyhow::Result<_>>()?, discovery: None };
     let poller =
         poller::Config { settled_interval: SETTLED_INTERVAL, stale_after: STALE_AFTER, ..poller::Config::default() };
     Ok(Config { accounts: vec![account], poller, exposition: exposition::Config::default() })

@@ -1,5 +1,6 @@
 //! All of it put together: what is bound, what runs, and how it ends.
 
+mod crew;
 pub mod demo;
 mod publisher;
 pub mod simulate;
@@ -9,9 +10,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -19,8 +21,8 @@ use crate::config::{Account, Config};
 use crate::drs;
 use crate::exposition::Exposition;
 use crate::http::{self, Readiness, Served, Server};
-use crate::model::GroupKey;
-use crate::poller::{self, JobBell};
+use crate::poller::{self, Lister};
+use crew::{Crew, Shared};
 use publisher::Publisher;
 
 /// How the process serves, whatever it follows.
@@ -47,26 +49,28 @@ pub async fn run(config_file: &Path, options: &Options) -> anyhow::Result<()> {
 pub struct Exporter {
     server: Server,
     served: Served,
-    tasks: Vec<(GroupKey, poller::Task<Publisher>)>,
+    crews: Vec<(Crew, Option<Lister>)>,
 }
 
 impl Exporter {
-    /// Takes the addresses and prepares a task for each job and type; nothing is asked of the cloud yet.
+    /// Takes the addresses and prepares all that follows jobs; nothing is asked of the cloud yet.
     ///
     /// # Errors
-    /// When an address cannot be had, or a client cannot be made.
+    /// When an address cannot be had, or an account cannot be used.
     pub async fn new(config: Config, options: &Options) -> anyhow::Result<Self> {
         let server = Server::bind(&options.http).await?;
         let mut registry = Registry::default();
-        let metrics = drs::Metrics::register(&mut registry);
-        let exposition = Arc::new(Exposition::new(config.exposition, registry, options.own_metrics)?);
-        let readiness = Arc::new(readiness(&config.accounts));
-        let publisher = Publisher::new(Arc::clone(&exposition), Arc::clone(&readiness));
-        let mut tasks = Vec::new();
+        let metrics = Metrics::register(&mut registry);
+        let shared = shared(&config, registry, options.own_metrics)?;
+        let mut crews = Vec::new();
         for account in config.accounts {
-            tasks.extend(follow(account, &config.poller, &metrics, &publisher)?);
+            let client = connect(&account, &metrics).await?;
+            let lister = account.discovery.clone().map(|discovery| {
+                Lister::new(Arc::clone(&client), discovery, config.poller.stale_after, metrics.discovery.clone())
+            });
+            crews.push((Crew::new(account, client, shared.clone()), lister));
         }
-        Ok(Self { server, served: Served { exposition, readiness }, tasks })
+        Ok(Self { server, served: Served { exposition: shared.exposition, readiness: shared.readiness }, crews })
     }
 
     /// The addresses it serves at.
@@ -82,67 +86,56 @@ impl Exporter {
     /// # Errors
     /// When a listener fails, or a task ends, which none should: then the whole process is better started anew.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let mut polling = JoinSet::new();
-        let mut names = Vec::new();
-        for (key, task) in self.tasks {
-            let handle = polling.spawn(task.run());
-            names.push((handle.id(), key));
+        let mut following = JoinSet::new();
+        for (crew, lister) in self.crews {
+            // One list at a time: the next one is not asked for before the last one was taken in.
+            let (lists, taken) = mpsc::channel(1);
+            following.spawn(crew.run(taken));
+            if let Some(lister) = lister {
+                following.spawn(async move {
+                    // A send fails only where the crew has ended, which is told then.
+                    lister.run(async |list| drop(lists.send(list).await)).await;
+                    anyhow!("no more lists of jobs")
+                });
+            }
         }
         tokio::select! {
             served = self.server.serve(self.served, stop) => served.context("the HTTP server failed")?,
-            Some(ended) = polling.join_next_with_id() => {
-                let id = ended.as_ref().map_or_else(|error| error.id(), |(id, _)| *id);
-                let name = names.iter().find(|(known, _)| *known == id).map(|(_, key)| key.to_string());
-                let error = ended.err().map(|error| error.to_string());
-                bail!(
-                    "the task that follows {} ended ({}); please report this",
-                    name.unwrap_or_default(),
-                    error.unwrap_or_default()
-                );
-            }
+            Some(ended) = following.join_next() => return Err(ended.unwrap_or_else(Into::into)),
         }
         info!("stopped");
         Ok(())
     }
 }
 
-/// Not ready until each group known now was polled once, but for two intervals at most.
-fn readiness(accounts: &[Account]) -> Readiness {
-    let jobs = || accounts.iter().flat_map(|account| &account.jobs);
-    let keys =
-        jobs().flat_map(|job| job.types.iter().map(|&object_type| GroupKey { job: job.id.clone(), object_type }));
-    let longest = jobs().map(|job| job.interval).max().unwrap_or_default();
-    Readiness::new(keys, longest * 2)
+/// The metrics of whatever asks the cloud.
+struct Metrics {
+    drs: drs::Metrics,
+    discovery: poller::Metrics,
 }
 
-/// The tasks of one account.
-fn follow(
-    account: Account,
-    config: &poller::Config,
-    metrics: &drs::Metrics,
-    publisher: &Publisher,
-) -> anyhow::Result<Vec<(GroupKey, poller::Task<Publisher>)>> {
-    if account.drs.endpoint.is_exposed() {
-        warn!(account = account.drs.account, endpoint = %account.drs.endpoint, "the token crosses the network unencrypted; use https");
+impl Metrics {
+    fn register(registry: &mut Registry) -> Self {
+        Self { drs: drs::Metrics::register(registry), discovery: poller::Metrics::register(registry) }
     }
-    let client = Arc::new(drs::Account::new(account.drs, metrics.clone())?);
-    let mut tasks = Vec::new();
-    for followed in account.jobs {
-        let job = Arc::new(drs::Job::new(Arc::clone(&client), followed.id.clone()));
-        let bell = JobBell::default();
-        for object_type in followed.types {
-            let task = poller::Task::new(
-                Arc::clone(&job),
-                object_type,
-                followed.interval,
-                config.clone(),
-                publisher.clone(),
-                bell.clone(),
-            );
-            tasks.push((GroupKey { job: followed.id.clone(), object_type }, task));
-        }
+}
+
+/// What all accounts share. Not ready until all that is known at the start was tried once, but for two intervals at most.
+fn shared(config: &Config, registry: Registry, own_metrics: bool) -> anyhow::Result<Shared> {
+    let exposition = Arc::new(Exposition::new(config.exposition.clone(), registry, own_metrics)?);
+    let longest = config.accounts.iter().map(Crew::longest_interval).max().unwrap_or_default();
+    let readiness = Arc::new(Readiness::new(longest * 2));
+    let publisher = Publisher::new(Arc::clone(&exposition), Arc::clone(&readiness));
+    Ok(Shared { poller: config.poller.clone(), exposition, readiness, publisher, taken: Arc::default() })
+}
+
+/// The connection of one account.
+async fn connect(account: &Account, metrics: &Metrics) -> anyhow::Result<Arc<drs::Account>> {
+    let endpoint = &account.drs.endpoint;
+    if endpoint.is_exposed() {
+        warn!(account = account.drs.account, %endpoint, "secrets cross the network unencrypted; use https");
     }
-    Ok(tasks)
+    Ok(Arc::new(drs::Account::new(account.drs.clone(), metrics.drs.clone()).await?))
 }
 
 /// Ends when the process is asked to stop, by SIGTERM or SIGINT.

@@ -1,5 +1,7 @@
 //! The way of a report from the poller to the readers.
 
+use std::fmt::Display;
+use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
@@ -9,7 +11,7 @@ use tracing::error;
 
 use crate::exposition::Exposition;
 use crate::http::Readiness;
-use crate::model::Report;
+use crate::model::{JobReport, Report};
 use crate::poller::Publish;
 
 /// Renders reports, and marks their groups as tried.
@@ -26,27 +28,30 @@ impl Publisher {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self { exposition, readiness, permits: Arc::new(Semaphore::new(cores)) }
     }
+
+    /// Renders without holding up the threads that answer scrapes, since a large listing takes a while.
+    async fn render(&self, what: impl Display, render: impl FnOnce(&Exposition) -> io::Result<()> + Send + 'static) {
+        let exposition = Arc::clone(&self.exposition);
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
+        match tokio::task::spawn_blocking(move || render(&exposition)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => error!(%what, %error, "cannot render; please report this"),
+            Err(error) => error!(%what, %error, "rendering failed; please report this"),
+        }
+    }
 }
 
 impl Publish for Publisher {
     async fn publish(&self, report: Report) {
-        let (key, polled) = (report.key.clone(), report.status.last.is_some());
-        let exposition = Arc::clone(&self.exposition);
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.ok();
-        // Rendering a large listing takes a while; it must not hold up the threads that answer scrapes.
-        let rendered = tokio::task::spawn_blocking(move || exposition.publish(&report)).await;
-        match rendered {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                error!(job = %key.job, r#type = %key.object_type, %error, "cannot render; please report this")
-            }
-            Err(error) => {
-                error!(job = %key.job, r#type = %key.object_type, %error, "rendering failed; please report this")
-            }
-        }
+        let (key, polled) = (report.key.to_string(), report.status.last.is_some());
+        self.render(&key, move |exposition| exposition.publish(&report)).await;
         if polled {
             self.readiness.tried(&key);
         }
+    }
+
+    async fn publish_job(&self, report: JobReport) {
+        self.render(report.job.clone(), move |exposition| exposition.publish_job(&report)).await;
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
@@ -25,18 +26,29 @@ impl Secret {
     pub(crate) async fn read(&self) -> Result<SecretString, Error> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
-            Self::File(path) => read_file(path).await,
+            Self::File(path) => Ok(read_file(path).await?.trim().into()),
         }
     }
 }
 
-async fn read_file(path: &Path) -> Result<SecretString, Error> {
-    let unreadable = |error| Error::Unreadable { path: path.to_owned(), error };
+/// The text of a file that holds secrets.
+pub(super) async fn read_file(path: &Path) -> Result<String, Error> {
+    let unreadable = |error| Error::unreadable(path, &error);
     let file = File::open(path).await.map_err(unreadable)?;
     let mut text = String::new();
     file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).await.map_err(unreadable)?;
     if text.len() as u64 > MAX_SECRET_BYTES {
         return Err(Error::TooLong { path: path.to_owned(), limit: MAX_SECRET_BYTES });
     }
-    Ok(text.trim().into())
+    Ok(text)
+}
+
+/// A header that carries a secret and does not print it.
+pub(super) fn header(secret: &SecretString, what: &'static str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| Error::NotASecret { what })?;
+    if value.is_empty() {
+        return Err(Error::NotASecret { what });
+    }
+    value.set_sensitive(true);
+    Ok(value)
 }

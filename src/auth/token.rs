@@ -1,37 +1,29 @@
 //! A token that somebody else obtains and renews, sent as `X-Auth-Token`.
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
+use futures_util::future::BoxFuture;
+use reqwest::Request;
+use reqwest::header::HeaderName;
 
-use super::{Error, Secret};
+use super::attempts::Attempts;
+use super::{Error, Proof, Prove, Secret, fingerprint, secret};
 
-/// The header that carries the token, by the specification of `progress-data`.
-const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+/// The header that carries a token, by the specification of `progress-data`.
+pub(super) const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
-/// The way in with a token that is given.
+/// The way in with a token that is given. A file is read anew for each request, so a token that was changed there is used.
 #[derive(Debug)]
-pub struct Token {
-    secret: Secret,
-}
+pub(super) struct Token(pub(super) Secret);
 
-impl Token {
-    /// Uses the token that is found in `secret` at the time of each request.
-    pub fn new(secret: Secret) -> Self {
-        Self { secret }
+impl Prove for Token {
+    fn prove<'a>(&'a self, request: &'a mut Request, _: &'a Attempts) -> BoxFuture<'a, Result<Proof, Error>> {
+        Box::pin(async move {
+            let token = self.0.read().await?;
+            request.headers_mut().insert(X_AUTH_TOKEN, secret::header(&token, "token")?);
+            Ok(Proof { made_of: fingerprint([&token]), generation: 0 })
+        })
     }
 
-    /// Adds to a request's headers what proves who is asking.
-    ///
-    /// # Errors
-    /// When the secret cannot be read, or is no token.
-    pub async fn authenticate(&self, headers: &mut HeaderMap) -> Result<(), Error> {
-        let token = self.secret.read().await?;
-        let mut value = HeaderValue::from_str(token.expose_secret()).map_err(|_| Error::NotAToken)?;
-        if value.is_empty() {
-            return Err(Error::NotAToken);
-        }
-        value.set_sensitive(true);
-        headers.insert(X_AUTH_TOKEN, value);
-        Ok(())
+    fn made_of(&self) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async { Ok(fingerprint([&self.0.read().await?])) })
     }
 }

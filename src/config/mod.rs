@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{JobId, ObjectType};
+use crate::poller::Discovery;
 use crate::{drs, exposition, poller};
 
 /// What the exporter does, checked and complete.
@@ -32,8 +33,12 @@ pub struct Config {
 pub struct Account {
     /// How to reach it.
     pub drs: drs::Config,
-    /// Its jobs.
+    /// Whether the cloud is asked for its own view of each job.
+    pub job_view: bool,
+    /// The jobs that are named.
     pub jobs: Vec<Job>,
+    /// How others are found, if they are.
+    pub discovery: Option<Discovery>,
 }
 
 /// A job that is followed.
@@ -41,6 +46,8 @@ pub struct Account {
 pub struct Job {
     /// The job.
     pub id: JobId,
+    /// What it is called here, if not what the cloud calls it.
+    pub name: Option<String>,
     /// The types of objects that are listed.
     pub types: Vec<ObjectType>,
     /// Time between two polls of one type.

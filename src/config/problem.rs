@@ -31,7 +31,7 @@ impl KeyPath {
     /// Whether values there may be secrets, and are not to be repeated in a message.
     pub(super) fn may_be_secret(&self) -> bool {
         // An address may have a password in it; that is what is wrong with it then.
-        self.0.iter().any(|part| part == "auth" || part == "endpoint")
+        self.0.iter().any(|part| part == "auth" || part.ends_with("endpoint") || part == "proxy_url")
     }
 }
 

@@ -12,9 +12,11 @@ use secrecy::SecretString;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Unexpected, Visitor};
 
-use crate::drs::{Endpoint, Language, OffsetCounts, ProjectId};
+use crate::cloud::{Endpoint, ProjectId, Proxy, Region};
+use crate::drs::{JobType, Language, OffsetCounts};
 use crate::exposition::JobLabel;
-use crate::model::{JobId, ObjectType};
+use crate::model::{JobId, JobStatus, ObjectType};
+use crate::poller::Pattern;
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,19 +30,62 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Account {
     pub(super) name: Option<String>,
+    pub(super) region: Option<Text<Region>>,
     pub(super) endpoint: Option<Text<Endpoint>>,
+    pub(super) iam_endpoint: Option<Text<Endpoint>>,
     pub(super) project_id: Option<Text<ProjectId>>,
     pub(super) language: Option<Word<Language>>,
     pub(super) offset_counts: Option<Word<OffsetCounts>>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) proxy_url: Option<Text<Proxy>>,
     pub(super) auth: Option<Map<Auth>>,
     pub(super) limits: Map<Limits>,
+    pub(super) job_view: Option<bool>,
     pub(super) jobs: Option<Vec<Option<Map<Job>>>>,
+    pub(super) discovery: Option<Map<Discovery>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Auth {
     pub(super) token: Option<Secret>,
+    pub(super) password: Option<Map<Password>>,
+    pub(super) access_key: Option<Map<AccessKey>>,
+    pub(super) agency: Option<Map<Agency>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Password {
+    pub(super) user: Option<String>,
+    pub(super) domain: Option<String>,
+    pub(super) password: Option<Secret>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AccessKey {
+    pub(super) id: Option<Secret>,
+    pub(super) secret: Option<Secret>,
+    pub(super) security_token: Option<Secret>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Agency {
+    pub(super) endpoint: Option<Text<Endpoint>>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Discovery {
+    pub(super) job_types: Option<Vec<Option<Text<JobType>>>>,
+    pub(super) statuses: Option<Vec<Option<Text<JobStatus>>>>,
+    pub(super) include: Option<Text<Pattern>>,
+    pub(super) exclude: Option<Text<Pattern>>,
+    pub(super) enterprise_project_id: Option<Text<EnterpriseProject>>,
+    pub(super) types: Option<Vec<Option<Text<ObjectType>>>>,
+    pub(super) interval: Option<Span>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -57,6 +102,7 @@ pub(super) struct Limits {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Job {
     pub(super) id: Option<Text<JobId>>,
+    pub(super) name: Option<String>,
     pub(super) types: Option<Vec<Option<Text<ObjectType>>>>,
     pub(super) interval: Option<Span>,
 }
@@ -155,6 +201,9 @@ impl FromStr for DurationText {
         humantime::parse_duration(text).map(Self).map_err(|_| "expected a duration such as `30s`, `5m` or `1h`")
     }
 }
+
+/// The id of an enterprise project; `0` is the one that every account has.
+pub(super) type EnterpriseProject = ProjectId;
 
 /// A number of bytes.
 #[derive(Debug)]

@@ -8,14 +8,18 @@ use std::time::Duration;
 use super::problem::{KeyPath, Problems};
 use super::raw::{self, Choice, Map, Span, Text};
 use super::{Account, Config, Job};
-use crate::auth::{self, Secret};
-use crate::drs::{self, Limits};
+use crate::auth::{self, AccessKey, Agency, Password, Secret, Way};
+use crate::cloud::{Network, Service};
+use crate::drs::{self, JobType, Limits, Wanted};
 use crate::exposition;
-use crate::model::{JobId, ObjectType};
-use crate::poller;
+use crate::model::{JobId, JobStatus, ObjectType};
+use crate::poller::{self, Discovery, Filter};
 
 /// Time between two polls where nothing else is said.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Time between two lists of the jobs where nothing else is said.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// What an interval may be.
 const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 60 * 60);
@@ -91,26 +95,65 @@ impl Checker<'_> {
         if let Some(name) = &name {
             self.account_name(name, &place.key("name"));
         }
+        let region = account.region.map(|Text(region)| region);
+        let endpoint = account.endpoint.map(|Text(endpoint)| endpoint);
+        let endpoint = endpoint.or_else(|| region.as_ref()?.endpoint(Service::Drs).ok());
         let endpoint = self.required(
-            account.endpoint,
-            &place.key("endpoint"),
-            "the address of DRS, such as `https://drs.ap-southeast-3.myhuaweicloud.com`",
+            endpoint,
+            &place.key("region"),
+            "the region, such as `ap-southeast-3`, or as `endpoint` the address of DRS",
         );
-        let project_id = self.required(account.project_id, &place.key("project_id"), "the id of the project");
-        let auth = self.required(account.auth, &place.key("auth"), "a way to log in, such as `token`");
-        let auth = auth.and_then(|Map(auth)| self.auth(auth, &place.key("auth")));
-        let limits = self.limits(account.limits.0, &place.key("limits"));
-        let jobs = self.jobs(account.jobs.unwrap_or_default(), interval, &place.key("jobs"));
+        let way = match account.auth {
+            Some(Map(auth)) => self.auth(auth, &place.key("auth")),
+            None => Some(Way::Chain),
+        };
+        let auth = way.map(|way| auth::Config {
+            way,
+            region,
+            iam_endpoint: account.iam_endpoint.map(|Text(endpoint)| endpoint),
+            project_id: account.project_id.map(|Text(project)| project),
+        });
+        if let Some(auth) = &auth {
+            self.project(auth, place);
+        }
+        let Map(mut limits) = account.limits;
+        let timeout = limits.timeout.take();
+        let network = Network {
+            timeout: self.span(timeout, Network::default().timeout, TIMEOUTS, &place.key("limits").key("timeout")),
+            ca_file: account.ca_file,
+            proxy: account.proxy_url.map(|Text(proxy)| proxy),
+        };
+        let limits = self.limits(limits, &place.key("limits"));
+        let discovery =
+            account.discovery.map(|Map(discovery)| self.discovery(discovery, interval, &place.key("discovery")));
+        let jobs = account.jobs.unwrap_or_default();
+        if jobs.is_empty() && discovery.is_none() {
+            self.problems.add(&place.key("jobs"), "expected a list of at least one job, or `discovery`");
+        }
+        let jobs = self.jobs(jobs, interval, &place.key("jobs"));
         let drs = drs::Config {
             account: name?,
-            endpoint: endpoint?.0,
-            project_id: project_id?.0,
+            endpoint: endpoint?,
+            network,
             language: account.language.map_or_else(Default::default, |Text(Choice(language))| language),
             offset_counts: account.offset_counts.map_or_else(Default::default, |Text(Choice(counts))| counts),
             auth: auth?,
             limits,
         };
-        Some(Account { drs, jobs: jobs? })
+        Some(Account { drs, job_view: account.job_view.unwrap_or(true), jobs: jobs?, discovery })
+    }
+
+    /// Whether it can be known whose data is read: the chain may find a project, the other ways have to be told or ask IAM.
+    fn project(&mut self, auth: &auth::Config, place: &KeyPath) {
+        if auth.project_id.is_none() && auth.region.is_none() && !matches!(auth.way, Way::Chain) {
+            let message = "is missing; expected the id of the project, or the `region`, of whose project IAM is asked";
+            self.problems.add(&place.key("project_id"), message);
+        }
+        let asks_iam = auth.project_id.is_none() || matches!(auth.way, Way::Password(_));
+        if asks_iam && auth.region.is_none() && auth.iam_endpoint.is_none() && !matches!(auth.way, Way::Chain) {
+            let message = "is missing; expected the address of IAM, or the `region`, which gives it";
+            self.problems.add(&place.key("iam_endpoint"), message);
+        }
     }
 
     fn account_name(&mut self, name: &str, place: &KeyPath) {
@@ -121,9 +164,50 @@ impl Checker<'_> {
         }
     }
 
-    fn auth(&mut self, auth: raw::Auth, place: &KeyPath) -> Option<auth::Config> {
-        let token = self.required(auth.token, &place.key("token"), "a token, `{file: PATH}` or `{env: NAME}`")?;
-        self.secret(token, &place.key("token")).map(auth::Config::Token)
+    fn auth(&mut self, auth: raw::Auth, place: &KeyPath) -> Option<Way> {
+        match auth {
+            raw::Auth { token: Some(token), password: None, access_key: None, agency: None } => {
+                self.secret(token, &place.key("token")).map(Way::Token)
+            }
+            raw::Auth { token: None, password: Some(Map(user)), access_key: None, agency: None } => {
+                self.password(user, &place.key("password")).map(Way::Password)
+            }
+            raw::Auth { token: None, password: None, access_key: Some(Map(key)), agency: None } => {
+                self.access_key(key, &place.key("access_key")).map(Way::AccessKey)
+            }
+            raw::Auth { token: None, password: None, access_key: None, agency: Some(Map(agency)) } => {
+                Some(Way::Agency(Agency { endpoint: agency.endpoint.map(|Text(endpoint)| endpoint) }))
+            }
+            _ => {
+                let message = "expected exactly one of `token`, `password`, `access_key` and `agency: {}`; leave `auth` out for \
+                               the vendor's chain of environment, credentials file and agency";
+                self.problems.add(place, message);
+                None
+            }
+        }
+    }
+
+    fn password(&mut self, user: raw::Password, place: &KeyPath) -> Option<Password> {
+        let name = self.required(user.user, &place.key("user"), "the name of the IAM user");
+        let domain =
+            self.required(user.domain, &place.key("domain"), "the name of the account that the user belongs to");
+        let password = self.required_secret(user.password, &place.key("password"));
+        Some(Password { user: name?, domain: domain?, password: password? })
+    }
+
+    fn access_key(&mut self, key: raw::AccessKey, place: &KeyPath) -> Option<AccessKey> {
+        let id = self.required_secret(key.id, &place.key("id"));
+        let secret = self.required_secret(key.secret, &place.key("secret"));
+        let security_token = match key.security_token {
+            Some(token) => Some(self.secret(token, &place.key("security_token"))?),
+            None => None,
+        };
+        Some(AccessKey::Given { id: id?, secret: secret?, security_token })
+    }
+
+    fn required_secret(&mut self, secret: Option<raw::Secret>, place: &KeyPath) -> Option<Secret> {
+        let secret = self.required(secret, place, "it as text, `{file: PATH}` or `{env: NAME}`")?;
+        self.secret(secret, place)
     }
 
     fn secret(&mut self, secret: raw::Secret, place: &KeyPath) -> Option<Secret> {
@@ -163,15 +247,37 @@ impl Checker<'_> {
             requests_per_second,
             burst: self.number(limits.burst, default.burst, 1..=10_000, &place.key("burst")),
             concurrency: concurrency as usize,
-            timeout: self.span(limits.timeout, default.timeout, TIMEOUTS, &place.key("timeout")),
             max_response_bytes: bytes,
         }
     }
 
-    fn jobs(&mut self, jobs: Vec<Option<Map<raw::Job>>>, interval: Duration, place: &KeyPath) -> Option<Vec<Job>> {
-        if jobs.is_empty() {
-            self.problems.add(place, "expected a list of at least one job");
+    fn discovery(&mut self, discovery: raw::Discovery, poll_interval: Duration, place: &KeyPath) -> Discovery {
+        let job_types = match discovery.job_types {
+            None => vec![JobType::Migration, JobType::Sync],
+            Some(job_types) => self.words(job_types, &place.key("job_types"), "a type of jobs, such as `migration`"),
+        };
+        let statuses = discovery.statuses.unwrap_or_default();
+        let statuses = if statuses.is_empty() {
+            Vec::new()
+        } else {
+            self.words(statuses, &place.key("statuses"), "a state of jobs, such as `FULL_TRANSFER_STARTED`")
+        };
+        let filter = Filter {
+            statuses,
+            include: discovery.include.map(|Text(pattern)| pattern),
+            exclude: discovery.exclude.map(|Text(pattern)| pattern),
+        };
+        let enterprise_project_id = discovery.enterprise_project_id.map(|Text(id)| id.to_string());
+        Discovery {
+            wanted: Wanted { job_types, enterprise_project_id },
+            filter,
+            interval: self.span(discovery.interval, DISCOVERY_INTERVAL, INTERVALS, &place.key("interval")),
+            types: self.types(discovery.types, &place.key("types")),
+            poll_interval,
         }
+    }
+
+    fn jobs(&mut self, jobs: Vec<Option<Map<raw::Job>>>, interval: Duration, place: &KeyPath) -> Option<Vec<Job>> {
         let jobs = jobs.into_iter().enumerate();
         let jobs: Vec<Option<Job>> =
             jobs.map(|(index, job)| self.job(job.unwrap_or_default().0, interval, &place.item(index))).collect();
@@ -185,27 +291,32 @@ impl Checker<'_> {
         {
             self.problems.add(&place.key("id"), format!("expected each job once; `{id}` stands twice"));
         }
-        let types = match job.types {
-            None => ObjectType::ALL.to_vec(),
-            Some(types) => self.types(types, &place.key("types")),
-        };
+        let types = self.types(job.types, &place.key("types"));
         let interval = self.span(job.interval, interval, INTERVALS, &place.key("interval"));
-        Some(Job { id: id?.0, types, interval })
+        Some(Job { id: id?.0, name: job.name, types, interval })
     }
 
-    fn types(&mut self, types: Vec<Option<Text<ObjectType>>>, place: &KeyPath) -> Vec<ObjectType> {
-        if types.is_empty() {
-            self.problems.add(place, "expected at least one type; leave the key out for all of them");
+    fn types(&mut self, types: Option<Vec<Option<Text<ObjectType>>>>, place: &KeyPath) -> Vec<ObjectType> {
+        match types {
+            None => ObjectType::ALL.to_vec(),
+            Some(types) => self.words(types, place, "a type of objects, such as `table`"),
+        }
+    }
+
+    /// A list of words, each of them once, and at least one.
+    fn words<T: PartialEq + Named>(&mut self, words: Vec<Option<Text<T>>>, place: &KeyPath, what: &str) -> Vec<T> {
+        if words.is_empty() {
+            self.problems.add(place, format!("expected at least one: {what}; leave the key out for what is usual"));
         }
         let mut known = Vec::new();
-        for (index, object_type) in types.into_iter().enumerate() {
-            match object_type {
-                None => self.problems.add(&place.item(index), "expected a type of objects, such as `table`"),
-                Some(Text(object_type)) if known.contains(&object_type) => {
+        for (index, word) in words.into_iter().enumerate() {
+            match word {
+                None => self.problems.add(&place.item(index), format!("expected {what}")),
+                Some(Text(word)) if known.contains(&word) => {
                     self.problems
-                        .add(&place.item(index), format!("expected each type once; `{object_type}` stands twice"));
+                        .add(&place.item(index), format!("expected each once; `{}` stands twice", word.name()));
                 }
-                Some(Text(object_type)) => known.push(object_type),
+                Some(Text(word)) => known.push(word),
             }
         }
         known
@@ -241,5 +352,28 @@ impl Checker<'_> {
             self.problems.add(place, format!("expected a number from {least} to {most}; found {value}"));
         }
         value
+    }
+}
+
+/// A word that a message can repeat.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for ObjectType {
+    fn name(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Named for JobType {
+    fn name(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Named for JobStatus {
+    fn name(&self) -> &str {
+        self.as_str()
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::auth;
 use crate::model::ErrorCode;
 
 /// How many different codes one account is counted by; a code after that is `other`.
@@ -20,8 +21,13 @@ pub enum Class {
         /// By `Retry-After`, or as the window of the quota.
         named: Option<Duration>,
     },
-    /// Another token, or more permissions.
-    Auth,
+    /// Another proof of who is asking.
+    Auth {
+        /// Whether there is another one, which is worth a try at once.
+        renewed: bool,
+    },
+    /// More permissions, or another project: who is asking is known, and may not.
+    Forbidden,
     /// Nothing: DRS does not know the job, or has deleted it.
     Gone,
     /// Patience: the call is not possible in the job's present state.
@@ -32,7 +38,7 @@ pub enum Class {
     Permanent,
 }
 
-/// A request that brought no page: what happened, what it is counted by, and what to do.
+/// A request that brought no answer that could be used: what happened, what it is counted by, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}; {}", self.advice())]
 pub struct ApiError {
@@ -49,6 +55,13 @@ impl ApiError {
         Self { class, code: Some(ErrorCode::new(word)), what }
     }
 
+    /// DRS was not asked, since nothing could be made that proves who is asking, or not yet.
+    pub(super) fn not_asked(error: auth::Error) -> Self {
+        // An account that may not try again yet has told before what went wrong.
+        let code = (!matches!(error, auth::Error::Held { .. })).then(|| ErrorCode::new("log_in"));
+        Self { class: Class::Auth { renewed: false }, code, what: error.to_string() }
+    }
+
     /// The account pauses, and no request was sent.
     pub(super) fn paused(until: SystemTime) -> Self {
         // There is no such text for a time before 1970, which a wrong clock may show.
@@ -59,17 +72,21 @@ impl ApiError {
 
     fn advice(&self) -> &'static str {
         match (self.class, self.code.as_ref().map_or("", ErrorCode::as_str)) {
-            (_, "redirect") => "redirects are not followed, since the token would go with them: correct `endpoint`",
+            (_, "redirect") => "redirects are not followed, since secrets would go with them: correct `endpoint`",
             (_, "too_large") => "raise `limits.max_response_bytes` or lower `poll.page_size`",
             (_, "tls") => "check that `endpoint` is the right host and that its certificate is trusted here",
-            (_, "connect") => "check `endpoint`, DNS and the network; the next poll tries again",
+            (_, "connect") => "check `region` or `endpoint`, DNS, the proxy and the network; the next poll tries again",
             (_, "timeout") => "the next poll tries again; raise `limits.timeout` if DRS is just slow",
             (_, "decode") => "check that `endpoint` is DRS and not a proxy or a log-in page",
             (_, "DRS.M00261") => "correct `project_id`",
             (_, "DRS.M00102" | "DRS.M00103") => "give the user the permission to read DRS jobs",
             (_, "DRS.M05003") => "check the job's id, `project_id` and `endpoint`",
             (Class::Throttled { .. }, _) => "lower `limits.requests_per_second`, or poll less often",
-            (Class::Auth, _) => "renew the token, and check that it is one for this project and may read DRS jobs",
+            (Class::Auth { .. }, "log_in" | "") => "DRS was not asked",
+            (Class::Auth { .. }, _) => {
+                "check the account's `auth`: a token may have ended, a key may be wrong or this host's clock"
+            }
+            (Class::Forbidden, _) => "give the user the permission to read DRS jobs; it is asked again, but not often",
             (Class::Gone, _) => "take the job out of the configuration",
             (Class::NotCallable, _) => "nothing to do: it is asked again, rarely",
             (Class::Transient, _) => "the next poll tries again",
@@ -82,14 +99,15 @@ impl ApiError {
 pub(super) fn classify(status: u16, code: &str, named: Option<Duration>) -> Class {
     match code {
         "DRS.M01503" | "APIGW.0308" | "APIG.0308" => Class::Throttled { named },
-        "DRS.M00100" | "APIGW.0301" | "APIG.0301" => Class::Auth,
-        "DRS.M00102" | "DRS.M00103" | "DRS.M00261" => Class::Auth,
+        "DRS.M00100" | "APIGW.0301" | "APIG.0301" => Class::Auth { renewed: false },
+        "DRS.M00102" | "DRS.M00103" | "DRS.M00261" => Class::Forbidden,
         "DRS.M05003" | "DRS.M05004" | "DRS.M00289" | "DRS.10000010" => Class::Gone,
         "DRS.M00304" => Class::NotCallable,
         "DRS.M00004" => Class::Transient,
         _ => match status {
             429 => Class::Throttled { named },
-            401 | 403 => Class::Auth,
+            401 => Class::Auth { renewed: false },
+            403 => Class::Forbidden,
             408 | 500..=599 => Class::Transient,
             _ => Class::Permanent,
         },
@@ -141,7 +159,7 @@ mod tests {
 
     #[test]
     fn codes_and_statuses_mean_what_the_vendor_says() {
-        let throttled = Class::Throttled { named: None };
+        let (throttled, auth) = (Class::Throttled { named: None }, Class::Auth { renewed: false });
         let table = [
             (400, "DRS.M05003", Class::Gone),
             (400, "DRS.M05004", Class::Gone),
@@ -149,19 +167,19 @@ mod tests {
             (400, "DRS.10000010", Class::Gone),
             (400, "DRS.M01503", throttled),
             (400, "DRS.M00304", Class::NotCallable),
-            (403, "DRS.M00100", Class::Auth),
-            (401, "DRS.M00102", Class::Auth),
-            (403, "DRS.M00103", Class::Auth),
-            (403, "DRS.M00261", Class::Auth),
+            (403, "DRS.M00100", auth),
+            (401, "DRS.M00102", Class::Forbidden),
+            (403, "DRS.M00103", Class::Forbidden),
+            (403, "DRS.M00261", Class::Forbidden),
             (422, "DRS.M00004", Class::Transient),
             (500, "DRS.M00004", Class::Transient),
             (429, "APIGW.0308", throttled),
             (429, "APIG.0308", throttled),
-            (401, "APIGW.0301", Class::Auth),
-            (401, "APIG.0301", Class::Auth),
+            (401, "APIGW.0301", auth),
+            (401, "APIG.0301", auth),
             (429, "", throttled),
-            (401, "", Class::Auth),
-            (403, "NEW.1", Class::Auth),
+            (401, "", auth),
+            (403, "NEW.1", Class::Forbidden),
             (502, "", Class::Transient),
             (404, "APIGW.0101", Class::Permanent),
             (400, "DRS.M00202", Class::Permanent),

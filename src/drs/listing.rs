@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::client::{Account, Answer, Window};
+use super::client::{Account, Call};
 use super::error::{ApiError, Class};
-use super::wire::Page;
-use super::{OffsetCounts, retry};
+use super::wire::{self, Page};
+use super::{OffsetCounts, Tally};
 use crate::model::{DropReason, ErrorCode, JobId, Listing, Object, ObjectName, ObjectType};
 
 /// How often a listing is read at the most: once, and twice again.
@@ -22,9 +22,9 @@ const MAX_ROWS: u64 = 5_000_000;
 /// One job of an account.
 #[derive(Debug)]
 pub struct Job {
-    account: Arc<Account>,
-    id: JobId,
-    lane: Semaphore,
+    pub(super) account: Arc<Account>,
+    pub(super) id: JobId,
+    pub(super) lane: Semaphore,
 }
 
 /// What a poll asks for.
@@ -34,9 +34,6 @@ struct Ask {
     page_size: u32,
     deadline: Instant,
 }
-
-/// Failed requests of a poll, by reason; also those that another attempt made up for.
-pub type Errors = BTreeMap<ErrorCode, u64>;
 
 /// A listing that was read to its end.
 #[derive(Debug)]
@@ -94,7 +91,7 @@ impl Job {
         &self.id
     }
 
-    /// Reads all objects of one type. Each request that fails is counted in `errors`, also when this call is cut short.
+    /// Reads all objects of one type. Each request is counted in `tally`, also when this call is cut short.
     ///
     /// # Errors
     /// When a page cannot be had, or the listing stays shorter than DRS announced. At once when the account pauses until after
@@ -104,13 +101,13 @@ impl Job {
         object_type: ObjectType,
         page_size: u32,
         deadline: Instant,
-        errors: &mut Errors,
+        tally: &mut Tally,
     ) -> Result<Reading, ListError> {
         let ask = Ask { object_type, page_size, deadline };
         let mut made = 1;
         loop {
             let last = made == MAX_READINGS;
-            match self.read(ask, last, errors).await {
+            match self.read(ask, last, tally).await {
                 Ok(Some(reading)) if reading.consistent || last => return Ok(reading),
                 Err(error) if last || !matches!(error, ListError::Short { .. }) => return Err(error),
                 Ok(_) | Err(_) => made += 1,
@@ -119,16 +116,15 @@ impl Job {
     }
 
     /// Reads all pages once. Where `count` changes on the way, goes on only if `to_the_end`, since the reading is void.
-    async fn read(&self, ask: Ask, to_the_end: bool, errors: &mut Errors) -> Result<Option<Reading>, ListError> {
+    async fn read(&self, ask: Ask, to_the_end: bool, tally: &mut Tally) -> Result<Option<Reading>, ListError> {
         let mut pages = Pages::default();
         loop {
             let offset = pages.next_offset(self.account.config().offset_counts);
-            let window = Window { limit: ask.page_size, offset };
-            let answer = self.page(ask, window, errors).await.map_err(|error| ListError::Page { offset, error })?;
+            let answer = self.page(ask, offset, tally).await.map_err(|error| ListError::Page { offset, error })?;
             let page = match answer {
-                Answer::Page(page) => page,
-                Answer::Nothing if pages.read == 0 => return Ok(Some(Pages::default().finish())),
-                Answer::Nothing => return Err(pages.short(ask.page_size)),
+                Some(page) => page,
+                None if pages.read == 0 => return Ok(Some(Pages::default().finish())),
+                None => return Err(pages.short(ask.page_size)),
             };
             let (count, came) = (page.count, page.rows());
             pages.add(page);
@@ -136,7 +132,7 @@ impl Job {
                 return Ok(None);
             }
             if count.max(pages.rows) > MAX_ROWS {
-                *errors.entry(ErrorCode::new("too_large")).or_default() += 1;
+                *tally.errors.entry(ErrorCode::new("too_large")).or_default() += 1;
                 return Err(ListError::TooMany { count: count.max(pages.rows) });
             }
             if pages.rows >= count {
@@ -148,32 +144,15 @@ impl Job {
         }
     }
 
-    /// One page, tried again where the fault may pass by itself.
-    async fn page(&self, ask: Ask, window: Window, errors: &mut Errors) -> Result<Answer, ApiError> {
-        let mut made = 1;
-        let mut before = None;
-        loop {
-            let attempt = {
-                // Never closed; were it, a request without a permit would still be a right one.
-                let _lane = self.lane.acquire().await.ok();
-                self.account.page(&self.id, ask.object_type, window, ask.deadline).await
-            };
-            let error = match attempt {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let Some(code) = error.code.clone() else {
-                // What made the account pause says more than that it does.
-                return Err(before.unwrap_or(error));
-            };
-            *errors.entry(code).or_default() += 1;
-            match retry::delay(made, error.class, fastrand::f64()) {
-                Some(delay) => tokio::time::sleep(delay).await,
-                None => return Err(error),
-            }
-            before = Some(error);
-            made += 1;
-        }
+    async fn page(&self, ask: Ask, offset: u64, tally: &mut Tally) -> Result<Option<Page>, ApiError> {
+        let call = Call {
+            operation: "progress_data",
+            path: format!("/jobs/{}/progress-data/{}", self.id, ask.object_type),
+            query: vec![("limit", ask.page_size.to_string()), ("offset", offset.to_string())],
+            deadline: ask.deadline,
+            lane: Some(&self.lane),
+        };
+        self.account.ask(&call, wire::page, tally).await
     }
 }
 

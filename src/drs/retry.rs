@@ -12,7 +12,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(500);
 
 /// How long to wait before attempt `made + 1`; nothing where there is to be none.
 ///
-/// Only a failure that may pass by itself is tried again. For one that was throttled the whole account pauses, so nothing is
+/// Only a failure that may pass by itself is tried again, and one that another proof of who is asking may mend. For one that was throttled the whole account pauses, so nothing is
 /// added to that. `jitter`, 0 to 1, spreads the wait over ±50 %, so that polls which failed together do not come back together.
 pub(super) fn delay(made: u32, class: Class, jitter: f64) -> Option<Duration> {
     if made >= MAX_ATTEMPTS {
@@ -21,8 +21,8 @@ pub(super) fn delay(made: u32, class: Class, jitter: f64) -> Option<Duration> {
     let doubled = FIRST_DELAY * 2_u32.pow(made.saturating_sub(1));
     match class {
         Class::Transient => Some(doubled.mul_f64(0.5 + jitter)),
-        Class::Throttled { .. } => Some(Duration::ZERO),
-        Class::Auth | Class::Gone | Class::NotCallable | Class::Permanent => None,
+        Class::Throttled { .. } | Class::Auth { renewed: true } => Some(Duration::ZERO),
+        Class::Auth { renewed: false } | Class::Forbidden | Class::Gone | Class::NotCallable | Class::Permanent => None,
     }
 }
 
@@ -46,8 +46,14 @@ mod tests {
     }
 
     #[test]
+    fn a_renewed_proof_is_tried_at_once() {
+        assert_eq!(delay(1, Class::Auth { renewed: true }, 1.0), Some(Duration::ZERO));
+    }
+
+    #[test]
     fn nothing_else_is_tried_again() {
-        for class in [Class::Auth, Class::Gone, Class::NotCallable, Class::Permanent] {
+        let refused = Class::Auth { renewed: false };
+        for class in [refused, Class::Forbidden, Class::Gone, Class::NotCallable, Class::Permanent] {
             assert_eq!(delay(1, class, 0.5), None, "{class:?}");
         }
     }

@@ -6,10 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::model::{Object, ObjectName, Percent};
-
-/// Longest error message that is kept, in characters. The specification allows 512.
-const MAX_MESSAGE_CHARS: usize = 512;
+use crate::cloud::one_line;
+use crate::model::{JobDetails, JobStatus, JobView, ListedJob, Object, ObjectName, Percent};
 
 /// One page of a listing.
 #[derive(Debug)]
@@ -83,77 +81,183 @@ fn data_time(json: &str) -> Option<SystemTime> {
     }
 }
 
-/// What the body of a failure says.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ErrorBody {
-    /// DRS's or the gateway's code.
-    pub(super) code: Option<String>,
-    /// Its words, cut to a bounded length and to one line.
-    pub(super) message: Option<String>,
+/// One page of the list of jobs.
+#[derive(Debug, Default)]
+pub(super) struct JobsPage {
+    /// How many jobs the cloud says there are.
+    pub(super) total_count: u64,
+    /// The rows that are jobs.
+    pub(super) jobs: Vec<JobWithChildren>,
+    /// How many rows are none.
+    pub(super) malformed: u64,
 }
 
-/// Reads the body of a failure in every form that was met; what is no JSON, or has no code, gives nothing.
-pub(super) fn error_body(body: &[u8]) -> ErrorBody {
-    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return ErrorBody::default() };
-    let nested = fields.values().filter_map(Value::as_object);
-    std::iter::once(&fields)
-        .chain(nested)
-        .map(|fields| ErrorBody {
-            code: first(fields, &["error_code", "errorCode", "code"]),
-            message: first(fields, &["error_msg", "error_message", "errorMsg", "message"]).map(|text| one_line(&text)),
-        })
-        .find(|found| found.code.is_some())
-        .unwrap_or_default()
+/// A job and the jobs within it.
+#[derive(Debug)]
+pub(super) struct JobWithChildren {
+    pub(super) job: ListedJob,
+    pub(super) children: Vec<ListedJob>,
 }
 
-fn first(fields: &serde_json::Map<String, Value>, names: &[&str]) -> Option<String> {
-    names.iter().find_map(|name| match fields.get(*name)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
+#[derive(Deserialize)]
+struct RawJobsPage<'a> {
+    total_count: u64,
+    #[serde(borrow, default)]
+    jobs: Option<Vec<&'a RawValue>>,
 }
 
-/// The text on one line, of a bounded length, without characters that steer a terminal.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars().take(MAX_MESSAGE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+#[derive(Deserialize)]
+struct RawJob {
+    id: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    job_type: Option<String>,
+    #[serde(default)]
+    engine_type: Option<String>,
+    #[serde(default)]
+    task_type: Option<String>,
+    #[serde(default)]
+    children: Option<Vec<RawJob>>,
+}
+
+/// Reads the body of a page of the list of jobs.
+///
+/// # Errors
+/// When the body is no JSON, or has no `total_count`, or announces jobs and has no list of them.
+pub(super) fn jobs(body: &[u8]) -> Result<JobsPage, String> {
+    let raw: RawJobsPage<'_> = serde_json::from_slice(body).map_err(|error| one_line(&error.to_string()))?;
+    let rows = match raw.jobs {
+        Some(rows) => rows,
+        None if raw.total_count == 0 => Vec::new(),
+        None => return Err(format!("`total_count` is {}, but `jobs` is missing", raw.total_count)),
+    };
+    let jobs: Vec<JobWithChildren> = rows.iter().filter_map(|row| job(row.get())).collect();
+    let malformed = (rows.len() - jobs.len()) as u64;
+    Ok(JobsPage { total_count: raw.total_count, jobs, malformed })
+}
+
+fn job(json: &str) -> Option<JobWithChildren> {
+    let mut raw: RawJob = serde_json::from_str(json).ok()?;
+    let children = raw.children.take().unwrap_or_default();
+    // Children are told of in fewer words than their parent.
+    let of_parent = |child: ListedJob, parent: &ListedJob| ListedJob {
+        details: child.details.or(JobDetails { name: String::new(), ..parent.details.clone() }),
+        ..child
+    };
+    let job = listed(raw)?;
+    let children = children.into_iter().filter_map(listed).map(|child| of_parent(child, &job)).collect();
+    Some(JobWithChildren { job, children })
+}
+
+fn listed(raw: RawJob) -> Option<ListedJob> {
+    let RawJob { id, name, status, job_type, engine_type, task_type, children: _ } = raw;
+    let details = details(name, job_type, engine_type, task_type);
+    Some(ListedJob { id: id.parse().ok()?, details, status: status.as_deref().and_then(JobStatus::new) })
+}
+
+fn details(
+    name: Option<String>,
+    job_type: Option<String>,
+    engine_type: Option<String>,
+    task_type: Option<String>,
+) -> JobDetails {
+    let word = |word: Option<String>| word.map(|word| one_line(&word)).unwrap_or_default();
+    JobDetails {
+        name: word(name),
+        job_type: word(job_type),
+        engine_type: word(engine_type),
+        task_type: word(task_type),
+    }
+}
+
+/// A job as a whole.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) details: JobDetails,
+    pub(super) view: JobView,
+}
+
+#[derive(Deserialize)]
+struct RawView {
+    job: RawDetail,
+}
+
+#[derive(Deserialize)]
+struct RawDetail {
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    base_info: Option<RawBaseInfo>,
+    #[serde(default)]
+    progress_info: Option<RawProgressInfo>,
+}
+
+#[derive(Default, Deserialize)]
+struct RawBaseInfo {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    job_type: Option<String>,
+    #[serde(default)]
+    engine_type: Option<String>,
+    #[serde(default)]
+    task_type: Option<String>,
+}
+
+/// Numbers as text, by the vendor's SDK; a number as such is taken as well.
+#[derive(Default, Deserialize)]
+struct RawProgressInfo {
+    #[serde(default)]
+    progress: Value,
+    #[serde(default)]
+    incr_trans_delay: Value,
+    #[serde(default)]
+    incr_trans_delay_millis: Value,
+    #[serde(default)]
+    remaining_time: Value,
+    #[serde(default)]
+    transfer_status: Value,
+}
+
+/// Reads the body of a job's detail of type `progress`.
+///
+/// # Errors
+/// When the body is no JSON, or has no `job`.
+pub(super) fn view(body: &[u8]) -> Result<View, String> {
+    let RawView { job } = serde_json::from_slice(body).map_err(|error| one_line(&error.to_string()))?;
+    let info = job.progress_info.unwrap_or_default();
+    let base = job.base_info.unwrap_or_default();
+    let status = info.transfer_status.as_str().and_then(JobStatus::new);
+    let milliseconds = applies(&info.incr_trans_delay_millis).map(|millis| millis / 1000.0);
+    let view = JobView {
+        status: status.or_else(|| job.status.as_deref().and_then(JobStatus::new)),
+        progress: applies(&info.progress).filter(|percent| *percent <= 100.0),
+        incremental_delay: seconds(milliseconds.or_else(|| applies(&info.incr_trans_delay))),
+        remaining: seconds(applies(&info.remaining_time)),
+    };
+    Ok(View { details: details(base.name, base.job_type, base.engine_type, base.task_type), view })
+}
+
+/// A number of a job's view. "-1" means that it does not apply, an empty text says nothing, and a percent may have its sign.
+fn applies(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::String(text) => text.trim().trim_end_matches('%').trim_end().parse().ok()?,
+        Value::Number(number) => number.as_f64()?,
+        _ => return None,
+    };
+    (number >= 0.0 && number < f64::INFINITY).then_some(number)
+}
+
+fn seconds(number: Option<f64>) -> Option<Duration> {
+    Duration::try_from_secs_f64(number?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn both(code: &str, message: &str) -> ErrorBody {
-        ErrorBody { code: Some(code.into()), message: Some(message.into()) }
-    }
-
-    #[test]
-    fn every_form_of_an_error_body_is_read() {
-        let forms = [
-            r#"{"error_code":"DRS.M05003","error_msg":"gone"}"#,
-            r#"{"error_code":"DRS.M05003","error_message":"gone"}"#,
-            r#"{"errorCode":"DRS.M05003","errorMsg":"gone"}"#,
-            r#"{"code":"DRS.M05003","message":"gone"}"#,
-            r#"{"request_id":"1","error":{"error_code":"DRS.M05003","error_msg":"gone"}}"#,
-            r#"{"error":{"errorCode":"DRS.M05003","errorMsg":"gone"}}"#,
-            r#"{"error":{"code":"DRS.M05003","message":"gone","title":"Bad"}}"#,
-        ];
-        for form in forms {
-            assert_eq!(error_body(form.as_bytes()), both("DRS.M05003", "gone"), "{form}");
-        }
-        assert_eq!(error_body(br#"{"error":{"code":401,"message":"no"}}"#), both("401", "no"));
-        for nothing in ["", "<html>502</html>", "[]", "{}", r#"{"error_code":null}"#, &"[".repeat(10_000)] {
-            assert_eq!(error_body(nothing.as_bytes()), ErrorBody::default(), "{nothing:.40}");
-        }
-    }
-
-    #[test]
-    fn a_message_is_one_bounded_line() {
-        let body = format!(r#"{{"error_code":"X","error_msg":"a\nb\u001b[31m{}"}}"#, "x".repeat(1_000));
-        let message = error_body(body.as_bytes()).message.unwrap();
-        assert!(message.starts_with("a b [31mx"), "{message}");
-        assert_eq!(message.chars().count(), MAX_MESSAGE_CHARS);
-    }
 
     #[test]
     fn both_forms_of_the_data_time_are_read() {
@@ -192,5 +296,50 @@ mod tests {
         {
             assert!(page(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn the_strings_of_a_jobs_view_are_read_with_care() {
+        let read =
+            |info: &str| view(format!(r#"{{"job":{{"id":"a","progress_info":{info}}}}}"#).as_bytes()).unwrap().view;
+        let full = read(
+            r#"{"progress":"94%","incr_trans_delay":"3","incr_trans_delay_millis":"3250","remaining_time":"754","transfer_status":"INCRE_TRANSFER_STARTED"}"#,
+        );
+        assert_eq!(full.progress, Some(94.0));
+        assert_eq!(full.incremental_delay, Some(Duration::from_millis(3250)));
+        assert_eq!(full.remaining, Some(Duration::from_secs(754)));
+        assert_eq!(full.status.unwrap().as_str(), "INCRE_TRANSFER_STARTED");
+        for nothing in ["-1", "", " ", "--", "-", "soon", "NaN", "inf", "-1%", "1e999"] {
+            let view = read(&format!(
+                r#"{{"progress":"{nothing}","incr_trans_delay":"{nothing}","remaining_time":"{nothing}","transfer_status":"{nothing} x"}}"#
+            ));
+            assert_eq!(view, JobView::default(), "{nothing}");
+        }
+        assert_eq!(read(r#"{"progress":101}"#).progress, None);
+        assert_eq!(read(r#"{"progress":37.5,"incr_trans_delay":2}"#).progress, Some(37.5));
+        assert_eq!(
+            read(r#"{"incr_trans_delay":"2","incr_trans_delay_millis":"-1"}"#).incremental_delay,
+            Some(Duration::from_secs(2))
+        );
+        assert_eq!(view(br#"{"job":{"status":"PAUSING"}}"#).unwrap().view.status.unwrap().as_str(), "PAUSING");
+        assert!(view(b"{}").is_err() && view(b"<html>").is_err());
+    }
+
+    #[test]
+    fn a_list_of_jobs_has_jobs_within_jobs() {
+        let body = r#"{"total_count":3,"jobs":[
+            {"id":"a","name":"orders","status":"FULL_TRANSFER_STARTED","job_type":"sync","engine_type":"mysql","task_type":"FULL_TRANS",
+             "children":[{"id":"a1","name":"orders-1","status":"CHILD_TRANSFER_STARTED"},{"id":"no/id"}]},
+            {"name":"no id"},{"id":"b","name":null,"status":"bad status","children":null}]}"#;
+        let page = jobs(body.as_bytes()).unwrap();
+        assert_eq!((page.total_count, page.jobs.len(), page.malformed), (3, 2, 1));
+        let child = &page.jobs[0].children[0];
+        assert_eq!(
+            (child.id.as_str(), child.details.name.as_str(), child.details.job_type.as_str()),
+            ("a1", "orders-1", "sync")
+        );
+        assert_eq!(page.jobs[0].children.len(), 1);
+        assert_eq!((page.jobs[1].job.status.clone(), page.jobs[1].job.details.name.as_str()), (None, ""));
+        assert!(jobs(br#"{"total_count":1}"#).is_err());
     }
 }

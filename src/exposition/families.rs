@@ -1,4 +1,4 @@
-//! The metric families of a job and type: names, kinds, units and help. Every other file takes them from here.
+//! The metric families of jobs, and of jobs and types: names, kinds, units and help. Every other file takes them from here.
 
 /// What kind of metric a family is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,6 +7,8 @@ pub enum Kind {
     Gauge,
     /// A value that only goes up, until the process starts anew. Its samples end in `_total`.
     Counter,
+    /// Always 1; what there is to know stands in the labels. Its samples end in `_info`.
+    Info,
 }
 
 impl Kind {
@@ -14,11 +16,12 @@ impl Kind {
         match self {
             Self::Gauge => "gauge",
             Self::Counter => "counter",
+            Self::Info => "info",
         }
     }
 }
 
-/// A metric family whose samples are labelled with a job and a type.
+/// A metric family whose samples are labelled with a job, and most with a type.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
     /// The name of its samples, a counter's `_total` included.
@@ -35,10 +38,11 @@ impl Family {
         self.base_name().ends_with("_seconds").then_some("seconds")
     }
 
-    /// The name without a counter's `_total`, which is what OpenMetrics calls the family.
+    /// The name without a counter's `_total` and an info's `_info`, which is what OpenMetrics calls the family.
     pub(super) fn base_name(&self) -> &'static str {
         match self.kind {
             Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
+            Kind::Info => self.name.strip_suffix("_info").unwrap_or(self.name),
             Kind::Gauge => self.name,
         }
     }
@@ -60,10 +64,15 @@ pub(super) enum Id {
     PollsSkipped,
     RowsDropped,
     ApiErrors,
+    JobInfo,
+    JobStatus,
+    JobProgress,
+    JobIncrementalDelay,
+    JobRemaining,
 }
 
 impl Id {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::ObjectProgress,
         Self::Objects,
         Self::ObjectsByState,
@@ -77,6 +86,11 @@ impl Id {
         Self::PollsSkipped,
         Self::RowsDropped,
         Self::ApiErrors,
+        Self::JobInfo,
+        Self::JobStatus,
+        Self::JobProgress,
+        Self::JobIncrementalDelay,
+        Self::JobRemaining,
     ];
 
     pub(super) const fn family(self) -> Family {
@@ -128,12 +142,29 @@ impl Id {
                 Kind::Counter,
                 "Requests that failed, by DRS's error code or by what went wrong where there is none.",
             ),
+            Self::JobInfo => ("drs_job_info", Kind::Info, "What a job is called, whose it is and what it does."),
+            Self::JobStatus => {
+                ("drs_job_status", Kind::Gauge, "1 for the state that the job is in, in the cloud's own word.")
+            }
+            Self::JobProgress => {
+                ("drs_job_progress", Kind::Gauge, "How much of the job is done, in percent, as DRS reports it.")
+            }
+            Self::JobIncrementalDelay => (
+                "drs_job_incremental_delay_seconds",
+                Kind::Gauge,
+                "How far the increments are behind, as DRS reports it; absent where that does not apply.",
+            ),
+            Self::JobRemaining => (
+                "drs_job_remaining_seconds",
+                Kind::Gauge,
+                "The time that is left, by DRS's own reckoning; absent where that does not apply.",
+            ),
         };
         Family { name, kind, help }
     }
 }
 
-/// Every family of a job and type, in the order of the exposition.
+/// Every family of jobs, and of jobs and types, in the order of the exposition.
 pub fn families() -> impl Iterator<Item = Family> {
     Id::ALL.into_iter().map(Id::family)
 }

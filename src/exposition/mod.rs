@@ -57,8 +57,26 @@ impl fmt::Display for JobLabel {
 pub struct InvalidJobLabel;
 
 /// Labels that the metrics have beside the job.
-const TAKEN: [&str; 10] =
-    ["type", "src_db", "src_tb", "dst_db", "dst_tb", "state", "outcome", "reason", "error_code", "account"];
+const TAKEN: [&str; 18] = [
+    "type",
+    "src_db",
+    "src_tb",
+    "dst_db",
+    "dst_tb",
+    "state",
+    "outcome",
+    "reason",
+    "error_code",
+    "account",
+    "operation",
+    "name",
+    "region",
+    "job_type",
+    "engine_type",
+    "task_type",
+    "status",
+    "version",
+];
 
 impl FromStr for JobLabel {
     type Err = InvalidJobLabel;

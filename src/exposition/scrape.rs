@@ -11,7 +11,7 @@ use super::families::Id;
 use super::gzip::{Block, Deflater, Deflaters, Member};
 use super::segment::Segment;
 use super::{Config, Encoding, Format, openmetrics, process, text};
-use crate::model::{JobId, ObjectType, Report};
+use crate::model::{GroupKey, JobId, JobReport, ObjectType, Report};
 use crate::store::Store;
 
 /// Parts shorter than this are copied together, so that a body of many small parts is not sent in as many writes.
@@ -21,7 +21,8 @@ const COPIED_BELOW_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Exposition {
     config: Config,
-    segments: Store<Segment>,
+    groups: Store<GroupKey, Segment>,
+    jobs: Store<JobId, Segment>,
     deflaters: Deflaters,
     registry: Registry,
     text: Frame,
@@ -82,7 +83,7 @@ impl Exposition {
         let deflaters = Deflaters::default();
         let text = deflaters.with(|deflater| Frame::new(Format::Text, deflater))?;
         let openmetrics = deflaters.with(|deflater| Frame::new(Format::OpenMetrics, deflater))?;
-        Ok(Self { config, segments: Store::default(), deflaters, registry, text, openmetrics })
+        Ok(Self { config, groups: Store::default(), jobs: Store::default(), deflaters, registry, text, openmetrics })
     }
 
     /// Shows what a report says, from the next scrape on. Takes time in proportion to the listing.
@@ -90,16 +91,32 @@ impl Exposition {
     /// # Errors
     /// When the compressor fails, which it has no reason to do; then all stays as it was.
     pub fn publish(&self, report: &Report) -> io::Result<()> {
-        let before = self.segments.get(&report.key);
+        let before = self.groups.get(&report.key);
         let segment =
             self.deflaters.with(|deflater| Segment::render(report, before.as_deref(), &self.config, deflater))?;
-        self.segments.publish(report.key.clone(), segment);
+        self.groups.publish(report.key.clone(), segment);
         Ok(())
+    }
+
+    /// Shows what a report says of a job as a whole, from the next scrape on.
+    ///
+    /// # Errors
+    /// When the compressor fails, which it has no reason to do; then all stays as it was.
+    pub fn publish_job(&self, report: &JobReport) -> io::Result<()> {
+        let segment = self.deflaters.with(|deflater| Segment::render_job(report, &self.config, deflater))?;
+        self.jobs.publish(report.job.clone(), segment);
+        Ok(())
+    }
+
+    /// Shows nothing of a job any more.
+    pub fn forget(&self, job: &JobId) {
+        self.groups.retain(|key| key.job != *job);
+        self.jobs.retain(|known| known != job);
     }
 
     /// Whether the job is followed.
     pub fn follows(&self, job: &JobId) -> bool {
-        self.segments.any(|key| key.job == *job)
+        self.groups.any(|key| key.job == *job)
     }
 
     /// The metrics. A part that was asked for holds the families of jobs and types; the exporter's own are in the whole only.
@@ -107,10 +124,11 @@ impl Exposition {
     /// # Errors
     /// When one of the exporter's own metrics cannot be written.
     pub fn scrape(&self, selection: &Selection, format: Format, encoding: Encoding) -> Result<Body, fmt::Error> {
-        let segments = self.segments.select(|key| {
-            (selection.jobs.is_empty() || selection.jobs.contains(&key.job))
-                && (selection.types.is_empty() || selection.types.contains(&key.object_type))
-        });
+        let job_wanted = |job: &JobId| selection.jobs.is_empty() || selection.jobs.contains(job);
+        let type_wanted = |key: &GroupKey| selection.types.is_empty() || selection.types.contains(&key.object_type);
+        let mut segments = self.groups.select(|key| job_wanted(&key.job) && type_wanted(key));
+        // What is told of a job as a whole belongs to no type.
+        segments.extend(self.jobs.select(|job| selection.types.is_empty() && job_wanted(job)));
         let frame = match format {
             Format::Text => &self.text,
             Format::OpenMetrics => &self.openmetrics,

@@ -1,4 +1,4 @@
-//! One job and type, rendered and compressed: the part of the exposition that a poll makes and a scrape only joins.
+//! One job and type, or one job as a whole, rendered and compressed: the part of the exposition that a poll makes and a scrape only joins.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use super::Config;
 use super::families::Id;
 use super::gzip::{Block, Deflater};
 use super::labels::write_label;
-use crate::model::{Change, GroupKey, Listing, Object, Outcome, PollStatus, Report};
+use crate::model::{Change, JobId, JobReport, Listing, Object, Outcome, PollStatus, Report};
 
 /// The samples of one job and type, family by family; a family without samples is not there.
 #[derive(Clone, Debug, Default)]
@@ -32,13 +32,24 @@ impl Segment {
         config: &Config,
         deflater: &mut Deflater,
     ) -> io::Result<Self> {
-        let mut writer = Writer::new(&report.key, config, deflater);
+        let mut writer = Writer::new(&report.key.job, config, deflater);
+        writer.common_label("type", report.key.object_type.as_str());
         match &report.change {
             Change::Listing(listing) => writer.listing(listing)?,
             Change::Keep => writer.segment.take_listing(before),
             Change::Drop => {}
         }
         writer.status(&report.status)?;
+        Ok(writer.segment)
+    }
+
+    /// Renders what a report says of a job as a whole.
+    ///
+    /// # Errors
+    /// When the compressor fails, which it has no reason to do.
+    pub(super) fn render_job(report: &JobReport, config: &Config, deflater: &mut Deflater) -> io::Result<Self> {
+        let mut writer = Writer::new(&report.job, config, deflater);
+        writer.job(report)?;
         Ok(writer.segment)
     }
 
@@ -56,22 +67,25 @@ impl Segment {
     }
 }
 
-/// Writes samples of one job and type.
+/// Writes samples of one job.
 struct Writer<'a> {
     config: &'a Config,
-    /// `job="…",type="…"`, which every sample has.
+    /// Such as `job="…",type="…"`, which every sample has.
     labels: Vec<u8>,
     deflater: &'a mut Deflater,
     segment: Segment,
 }
 
 impl<'a> Writer<'a> {
-    fn new(key: &GroupKey, config: &'a Config, deflater: &'a mut Deflater) -> Self {
+    fn new(job: &JobId, config: &'a Config, deflater: &'a mut Deflater) -> Self {
         let mut labels = Vec::new();
-        write_label(&mut labels, &config.job_label.0, key.job.as_str(), config.max_label_bytes);
-        labels.push(b',');
-        write_label(&mut labels, "type", key.object_type.as_str(), config.max_label_bytes);
+        write_label(&mut labels, &config.job_label.0, job.as_str(), config.max_label_bytes);
         Self { config, labels, deflater, segment: Segment::default() }
+    }
+
+    fn common_label(&mut self, name: &str, value: &str) {
+        self.labels.push(b',');
+        write_label(&mut self.labels, name, value, self.config.max_label_bytes);
     }
 
     fn listing(&mut self, listing: &Listing) -> io::Result<()> {
@@ -126,7 +140,33 @@ impl<'a> Writer<'a> {
         self.labelled(Id::ApiErrors, "error_code", status.errors.iter().map(|(code, times)| (code.as_str(), times)))
     }
 
-    /// The sample of a family that has no labels but job and type; none where there is no value.
+    fn job(&mut self, report: &JobReport) -> io::Result<()> {
+        let JobReport { details, view, .. } = report;
+        let facts = [
+            ("name", &details.name),
+            ("account", &report.account),
+            ("region", &report.region),
+            ("job_type", &details.job_type),
+            ("engine_type", &details.engine_type),
+            ("task_type", &details.task_type),
+        ];
+        let mut text = Vec::new();
+        text.extend_from_slice(Id::JobInfo.family().name.as_bytes());
+        text.push(b'{');
+        text.extend_from_slice(&self.labels);
+        for (name, value) in facts {
+            text.push(b',');
+            write_label(&mut text, name, value, self.config.max_label_bytes);
+        }
+        text.extend_from_slice(b"} 1\n");
+        self.put(Id::JobInfo, text)?;
+        self.labelled(Id::JobStatus, "status", view.status.iter().map(|status| (status.as_str(), 1)))?;
+        self.plain(Id::JobProgress, view.progress)?;
+        self.plain(Id::JobIncrementalDelay, view.incremental_delay.map(|delay| delay.as_secs_f64()))?;
+        self.plain(Id::JobRemaining, view.remaining.map(|left| left.as_secs_f64()))
+    }
+
+    /// The sample of a family that has no labels but those that every sample has; none where there is no value.
     fn plain(&mut self, id: Id, value: Option<impl Display>) -> io::Result<()> {
         let Some(value) = value else { return Ok(()) };
         let mut text = Vec::new();

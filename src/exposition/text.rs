@@ -1,11 +1,12 @@
 //! What is particular to Prometheus text 0.0.4: the head of a family, and the way there from OpenMetrics, which is all that
 //! the client library writes.
 
-use super::families::Family;
+use super::families::{Family, Kind};
 
 /// The lines before a family's samples.
 pub(super) fn head(family: &Family) -> String {
-    let (name, kind, help) = (family.name, family.kind.as_str(), family.help);
+    let kind = if family.kind == Kind::Info { Kind::Gauge } else { family.kind };
+    let (name, kind, help) = (family.name, kind.as_str(), family.help);
     format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
 }
 

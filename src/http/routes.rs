@@ -34,7 +34,7 @@ async fn ready(State(served): State<Served>) -> Response {
     match served.readiness.waiting() {
         0 => "drs-exporter is ready.\n".into_response(),
         waiting => {
-            let text = format!("Not ready: the first poll of {waiting} job types is still to come.\n");
+            let text = format!("Not ready: {waiting} first polls are still to come.\n");
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
     }

@@ -1,10 +1,12 @@
 //! The words of the domain: jobs, object types, objects, listings and the outcome of a poll. No I/O, and no other module.
 
 mod ids;
+mod job;
 mod listing;
 mod poll;
 
 pub(crate) use ids::is_cloud_id;
 pub use ids::{GroupKey, InvalidJobId, JobId, ObjectType, UnknownObjectType};
+pub use job::{InvalidJobStatus, JobDetails, JobReport, JobStatus, JobView, ListedJob};
 pub use listing::{Listing, Object, ObjectName, Percent};
 pub use poll::{Change, DropReason, ErrorCode, Outcome, PollStatus, Report};

@@ -1,11 +1,20 @@
 //! Follows the jobs: decides when each (job, type) is asked for, asks, and reports what came of it.
 //!
-//! Reading order: `schedule` (when; pure), `round` (one poll), `task` (the loop).
+//! Reading order: `schedule` (when; pure), `round` (one poll), `task` (the loop of one job and type), `overview` (the loop of
+//! one job as a whole), `discovery` (which jobs there are), `demand` (whether all of it fits the budget), `complaint` (what is
+//! news in the log).
 
+mod complaint;
+mod demand;
+mod discovery;
+mod overview;
 mod round;
 mod schedule;
 mod task;
 
+pub use demand::Demand;
+pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, Pattern, Roster};
+pub use overview::{Followed, Overview, Sighting};
 pub use task::{JobBell, Publish, Task};
 
 use std::time::Duration;
@@ -29,4 +38,13 @@ impl Default for Config {
             settled_interval: Duration::from_secs(10 * 60),
         }
     }
+}
+
+/// When something that is followed is looked at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Somewhere in its interval, since many others begin as well.
+    Spread,
+    /// At once.
+    AtOnce,
 }

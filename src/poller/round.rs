@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::drs::{Class, Errors, Job, ListError};
+use super::schedule::Pace;
+use crate::drs::{Class, Job, ListError, Tally};
 use crate::model::{Change, DropReason, ObjectType, Outcome};
 
 /// What came of one poll.
@@ -13,10 +14,10 @@ use crate::model::{Change, DropReason, ObjectType, Outcome};
 pub(super) struct Round {
     pub(super) outcome: Outcome,
     pub(super) change: Change,
-    /// Nothing in the listing is left to move.
-    pub(super) settled: bool,
-    /// Failed requests, by reason.
-    pub(super) errors: Errors,
+    /// How much hurry there is with the next one.
+    pub(super) pace: Pace,
+    /// What was asked for it.
+    pub(super) tally: Tally,
     /// Rows of the listing that are left out, by reason.
     pub(super) dropped: BTreeMap<DropReason, u64>,
     /// What went wrong, where, and what to do.
@@ -25,18 +26,19 @@ pub(super) struct Round {
 
 /// Asks DRS for all objects of one type, and gives up after `deadline`.
 pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, deadline: Duration) -> Round {
-    let mut errors = Errors::new();
+    let mut tally = Tally::default();
     let until = Instant::now() + deadline;
-    let listed = timeout_at(until, job.list(object_type, page_size, until, &mut errors)).await;
+    let listed = timeout_at(until, job.list(object_type, page_size, until, &mut tally)).await;
     let mut round = match listed {
         Ok(Ok(reading)) => {
             let outcome = if reading.consistent { Outcome::Success } else { Outcome::Inconsistent };
             let settled = reading.consistent && reading.listing.is_settled();
+            let pace = if settled { Pace::Settled } else { Pace::Usual };
             let problem = (!reading.consistent).then(|| {
                 "the listing kept changing while it was read; what was read last is shown, each object once".to_owned()
             });
             let dropped = reading.dropped;
-            Round { settled, dropped, problem, ..Round::new(outcome, Change::Listing(reading.listing)) }
+            Round { pace, dropped, problem, ..Round::new(outcome, Change::Listing(reading.listing)) }
         }
         Ok(Err(error)) => failure(&error),
         Err(_) => {
@@ -48,26 +50,29 @@ pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, dead
             Round { problem: Some(problem), ..Round::new(Outcome::Error, Change::Keep) }
         }
     };
-    round.errors = errors;
+    round.tally = tally;
     round
 }
 
 fn failure(error: &ListError) -> Round {
-    let outcome = match error.class() {
-        Some(Class::Throttled { .. }) => Outcome::Throttled,
-        Some(Class::Auth) => Outcome::Auth,
-        Some(Class::Gone) => Outcome::Gone,
-        Some(Class::NotCallable) => Outcome::Unsupported,
-        Some(Class::Transient | Class::Permanent) => Outcome::Error,
-        None if matches!(error, ListError::Short { .. }) => Outcome::Incomplete,
-        None => Outcome::Error,
+    let (outcome, pace) = match error.class() {
+        Some(Class::Throttled { .. }) => (Outcome::Throttled, Pace::Usual),
+        // When an account that was refused may try again is the business of its log-in.
+        Some(Class::Auth { .. }) => (Outcome::Auth, Pace::Usual),
+        Some(Class::Forbidden) => (Outcome::Auth, Pace::Forbidden),
+        Some(Class::Gone) => (Outcome::Gone, Pace::Hopeless),
+        Some(Class::NotCallable) => (Outcome::Unsupported, Pace::Hopeless),
+        Some(Class::Transient | Class::Permanent) => (Outcome::Error, Pace::Usual),
+        None if matches!(error, ListError::Short { .. }) => (Outcome::Incomplete, Pace::Usual),
+        None => (Outcome::Error, Pace::Usual),
     };
     let change = if outcome == Outcome::Gone { Change::Drop } else { Change::Keep };
-    Round { problem: Some(error.to_string()), ..Round::new(outcome, change) }
+    Round { pace, problem: Some(error.to_string()), ..Round::new(outcome, change) }
 }
 
 impl Round {
     fn new(outcome: Outcome, change: Change) -> Self {
-        Self { outcome, change, settled: false, errors: Errors::new(), dropped: BTreeMap::new(), problem: None }
+        let (tally, dropped) = (Tally::default(), BTreeMap::new());
+        Self { outcome, change, pace: Pace::Usual, tally, dropped, problem: None }
     }
 }

@@ -5,25 +5,45 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{GroupKey, Outcome};
+use super::Start;
 
 /// How often a job that is gone, or a type that it does not support, is looked at.
 const RARELY: Duration = Duration::from_secs(60 * 60);
 
-/// How long after the start a group is polled first: somewhere in the interval, at a place that depends on nothing but the
-/// group, so that the first polls of many groups are spread evenly, and again so after a restart.
-pub(super) fn first_delay(key: &GroupKey, interval: Duration) -> Duration {
+/// How often what is not permitted is tried again: a permission that was given shows soon, and nobody is hammered.
+const PATIENTLY: Duration = Duration::from_secs(5 * 60);
+
+/// How much hurry there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Things move, or may move again at any time.
+    Usual,
+    /// Nothing is left to move.
+    Settled,
+    /// It is not permitted.
+    Forbidden,
+    /// The job is gone, or cannot do this.
+    Hopeless,
+}
+
+/// How long after the start something is polled first: somewhere in the interval, at a place that depends on nothing but its
+/// key, so that the first polls of many are spread evenly, and again so after a restart.
+pub(super) fn first_delay(start: Start, key: &impl Hash, interval: Duration) -> Duration {
+    if start == Start::AtOnce {
+        return Duration::ZERO;
+    }
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     interval.mul_f64(hasher.finish() as f64 / u64::MAX as f64)
 }
 
-/// The time between a poll that ended like this and the next one.
-pub(super) fn period(outcome: Outcome, settled: bool, interval: Duration, settled_interval: Duration) -> Duration {
-    match outcome {
-        Outcome::Gone | Outcome::Unsupported => interval.max(RARELY),
-        Outcome::Success if settled => interval.max(settled_interval),
-        _ => interval,
+/// The time between a poll and the next one.
+pub(super) fn period(pace: Pace, interval: Duration, settled_interval: Duration) -> Duration {
+    match pace {
+        Pace::Usual => interval,
+        Pace::Settled => interval.max(settled_interval),
+        Pace::Forbidden => interval.max(PATIENTLY),
+        Pace::Hopeless => interval.max(RARELY),
     }
 }
 
@@ -46,7 +66,7 @@ pub(super) fn next(due: Instant, period: Duration, now: Instant) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ObjectType;
+    use crate::model::{GroupKey, ObjectType};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -57,9 +77,10 @@ mod tests {
         for job in 0..200 {
             for object_type in ObjectType::ALL {
                 let key = GroupKey { job: format!("job-{job}").parse().unwrap(), object_type };
-                let delay = first_delay(&key, interval);
+                let delay = first_delay(Start::Spread, &key, interval);
                 assert!(delay <= interval);
-                assert_eq!(delay, first_delay(&key, interval));
+                assert_eq!(delay, first_delay(Start::Spread, &key, interval));
+                assert_eq!(first_delay(Start::AtOnce, &key, interval), Duration::ZERO);
                 tenths[(delay.as_secs() / 6).min(9) as usize] += 1;
             }
         }
@@ -83,13 +104,11 @@ mod tests {
 
     #[test]
     fn what_will_not_change_soon_is_asked_for_less_often() {
-        let of = |outcome, settled| period(outcome, settled, 60 * SECOND, 600 * SECOND);
-        assert_eq!(of(Outcome::Success, false), 60 * SECOND);
-        assert_eq!(of(Outcome::Success, true), 600 * SECOND);
-        assert_eq!(of(Outcome::Inconsistent, true), 60 * SECOND);
-        assert_eq!(of(Outcome::Error, true), 60 * SECOND);
-        assert_eq!(of(Outcome::Gone, false), 3600 * SECOND);
-        assert_eq!(of(Outcome::Unsupported, false), 3600 * SECOND);
-        assert_eq!(period(Outcome::Success, true, 900 * SECOND, 600 * SECOND), 900 * SECOND);
+        let of = |pace| period(pace, 60 * SECOND, 600 * SECOND);
+        assert_eq!(of(Pace::Usual), 60 * SECOND);
+        assert_eq!(of(Pace::Settled), 600 * SECOND);
+        assert_eq!(of(Pace::Forbidden), 300 * SECOND);
+        assert_eq!(of(Pace::Hopeless), 3600 * SECOND);
+        assert_eq!(period(Pace::Settled, 900 * SECOND, 600 * SECOND), 900 * SECOND);
     }
 }

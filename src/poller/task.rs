@@ -1,6 +1,5 @@
 //! The loop that follows one job and type for as long as the process lives.
 
-use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::mem;
 use std::pin::pin;
@@ -11,15 +10,20 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::complaint::{Complaint, News};
+use super::demand::Demand;
 use super::round::{self, Round};
-use super::{Config, schedule};
+use super::{Config, Start, schedule};
 use crate::drs::Job;
-use crate::model::{Change, GroupKey, ObjectType, Outcome, PollStatus, Report};
+use crate::model::{Change, GroupKey, JobReport, ObjectType, Outcome, PollStatus, Report};
 
 /// Where reports go.
 pub trait Publish: Send + Sync {
     /// Takes a report, and returns when readers can see it.
     fn publish(&self, report: Report) -> impl Future<Output = ()> + Send;
+
+    /// Takes a report of a job as a whole, and returns when readers can see it.
+    fn publish_job(&self, report: JobReport) -> impl Future<Output = ()> + Send;
 }
 
 /// Rings when one type of a job finds the job gone, or back again, so that the other types look as well.
@@ -50,15 +54,15 @@ pub struct Task<P> {
     config: Config,
     publisher: P,
     bell: JobBell,
+    demand: Demand,
     status: PollStatus,
     /// When the listing that is shown was read; nothing where none is shown.
     shown_since: Option<Instant>,
-    /// What the last poll complained of, so that the log tells what changes and not the same again and again.
-    complaint: Option<String>,
+    complaint: Complaint,
 }
 
 impl<P: Publish> Task<P> {
-    /// Prepares to follow `object_type` of `job`. The tasks of one job share its `bell`.
+    /// Prepares to follow `object_type` of `job`. The tasks of one job share its `bell`, those of one account its `demand`.
     pub fn new(
         job: Arc<Job>,
         object_type: ObjectType,
@@ -66,20 +70,32 @@ impl<P: Publish> Task<P> {
         config: Config,
         publisher: P,
         bell: JobBell,
+        demand: Demand,
     ) -> Self {
         let key = GroupKey { job: job.id().clone(), object_type };
         let status = PollStatus::default();
-        Self { key, job, interval, config, publisher, bell, status, shown_since: None, complaint: None }
+        let complaint = Complaint::default();
+        Self { key, job, interval, config, publisher, bell, demand, status, shown_since: None, complaint }
     }
 
-    /// Polls for ever. Two polls never overlap, and between two there is an interval, unless one was late.
-    pub async fn run(mut self) -> Infallible {
+    /// The job and type that are followed.
+    pub fn key(&self) -> &GroupKey {
+        &self.key
+    }
+
+    /// Polls until `stop`, and reports nothing after that. Two polls never overlap, and between two there is an interval,
+    /// unless one was late.
+    pub async fn run(mut self, start: Start, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
         self.publish(Change::Keep).await;
         let mut ring = self.bell.0.subscribe();
         let mut started = Instant::now();
-        let mut due = started + schedule::first_delay(&self.key, self.interval);
+        let mut due = started + schedule::first_delay(start, &self.key, self.interval);
         loop {
-            let rung = self.until_too_old(wait(due, &mut ring)).await;
+            let rung = tokio::select! {
+                rung = self.until_too_old(wait(due, &mut ring)) => rung,
+                () = &mut stop => break,
+            };
             if rung {
                 // A ring cannot make two polls follow each other faster than the interval.
                 due = due.min(Instant::now().max(started + self.interval));
@@ -87,11 +103,17 @@ impl<P: Publish> Task<P> {
             }
             started = Instant::now();
             let (job, config) = (Arc::clone(&self.job), self.config.clone());
-            let deadline = self.interval.max(config.stale_after);
-            let poll = round::run(&job, self.key.object_type, config.page_size, deadline);
-            let round = self.until_too_old(poll).await;
+            let poll = round::run(&job, self.key.object_type, config.page_size, self.deadline());
+            let round = tokio::select! {
+                round = self.until_too_old(poll) => round,
+                () = &mut stop => break,
+            };
             let now = Instant::now();
-            let period = schedule::period(round.outcome, round.settled, self.interval, config.settled_interval);
+            let period = schedule::period(round.pace, self.interval, config.settled_interval);
+            // A poll that was held up by faults says so itself.
+            if round.tally.errors.is_empty() {
+                self.demand.polled(&self.key, round.tally.requests, now - due, period);
+            }
             let next = schedule::next(due, period, now);
             due = next.due;
             self.status.skipped += next.skipped;
@@ -99,6 +121,19 @@ impl<P: Publish> Task<P> {
                 ring.mark_unchanged();
             }
         }
+        self.demand.ended(&self.key);
+    }
+
+    /// Polls once, and says how that ended.
+    pub async fn once(mut self) -> PollStatus {
+        let started = Instant::now();
+        let round = round::run(&self.job, self.key.object_type, self.config.page_size, self.deadline()).await;
+        self.record(round, started, Instant::now()).await;
+        self.status
+    }
+
+    fn deadline(&self) -> Duration {
+        self.interval.max(self.config.stale_after)
     }
 
     /// Waits for `event`, and meanwhile lets the listing go when it becomes too old.
@@ -127,10 +162,10 @@ impl<P: Publish> Task<P> {
 
     /// Takes the round into account; says whether that rang the bell.
     async fn record(&mut self, round: Round, started: Instant, now: Instant) -> bool {
-        let Round { outcome, change, errors, dropped, problem, .. } = round;
+        let Round { outcome, change, tally, dropped, problem, .. } = round;
         let before = self.status.last.replace(outcome);
         *self.status.polls.entry(outcome).or_default() += 1;
-        for (code, times) in errors {
+        for (code, times) in tally.errors {
             *self.status.errors.entry(code).or_default() += times;
         }
         for (reason, rows) in dropped {
@@ -149,15 +184,14 @@ impl<P: Publish> Task<P> {
     fn log(&mut self, outcome: Outcome, problem: Option<String>, took: Duration) {
         let is_fault = outcome != Outcome::Unsupported;
         let (job, kind, outcome) = (&self.key.job, self.key.object_type, outcome.as_str());
-        let known = mem::replace(&mut self.complaint, problem);
-        match &self.complaint {
-            Some(problem) if !is_fault => info!(%job, r#type = %kind, outcome, problem, "there is no such listing"),
-            Some(problem) if known.as_ref() != Some(problem) => {
+        match self.complaint.hear(problem) {
+            News::Bad(problem) if is_fault => {
                 warn!(%job, r#type = %kind, outcome, problem, "a poll brought no clean listing");
             }
-            Some(problem) => debug!(%job, r#type = %kind, outcome, problem, "again no clean listing"),
-            None if known.is_some() => info!(%job, r#type = %kind, outcome, "polls bring clean listings again"),
-            None => debug!(%job, r#type = %kind, outcome, ?took, "poll"),
+            News::Bad(problem) => info!(%job, r#type = %kind, outcome, problem, "there is no such listing"),
+            News::BadAsBefore(problem) => debug!(%job, r#type = %kind, outcome, problem, "again no clean listing"),
+            News::GoodAgain => info!(%job, r#type = %kind, outcome, "polls bring clean listings again"),
+            News::Good => debug!(%job, r#type = %kind, outcome, ?took, "poll"),
         }
     }
 

@@ -1,0 +1,11 @@
+//! Huawei Cloud as both its services see it: where they are, one exchange over HTTP, and how they say no.
+//!
+//! Reading order: `endpoint` (where), `exchange` (one request and its answer), `refusal` (the bodies of failures).
+
+mod endpoint;
+mod exchange;
+mod refusal;
+
+pub use endpoint::{Endpoint, InvalidEndpoint, InvalidProjectId, InvalidRegion, ProjectId, Region, Service};
+pub use exchange::{BuildError, Failure, Http, InvalidProxy, Kind, Metrics, Network, Proxy, Reply};
+pub(crate) use refusal::{Refusal, one_line};

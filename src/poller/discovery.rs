@@ -1,0 +1,245 @@
+//! Which jobs of an account are to be followed: asked of the cloud again and again, and told when that changes.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use regex::{Regex, RegexBuilder};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::{debug, info, warn};
+
+use super::complaint::{Complaint, News};
+use super::schedule;
+use crate::drs::{Account, Tally, Wanted};
+use crate::model::{JobId, JobStatus, ListedJob, ObjectType};
+
+/// Largest memory of a compiled pattern, in bytes.
+const MAX_PATTERN_BYTES: usize = 1024 * 1024;
+
+/// How soon a list that failed is tried again, at the latest.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Which jobs are looked for, and how those that are found are followed.
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    /// Which jobs the cloud is asked for.
+    pub wanted: Wanted,
+    /// Which of them are followed.
+    pub filter: Filter,
+    /// Time between two lists.
+    pub interval: Duration,
+    /// The types of objects that are listed of a job that is found.
+    pub types: Vec<ObjectType>,
+    /// Time between two polls of one type of such a job.
+    pub poll_interval: Duration,
+}
+
+/// Which of the listed jobs are followed.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Jobs in one of these states; all that are not over where none is named.
+    pub statuses: Vec<JobStatus>,
+    /// Jobs whose name matches; all where there is none.
+    pub include: Option<Pattern>,
+    /// And not those whose name matches.
+    pub exclude: Option<Pattern>,
+}
+
+/// A regular expression for the names of jobs; it may match anywhere in the name.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+/// The text is no pattern.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a regular expression, such as `^prod-`: {0}")]
+pub struct InvalidPattern(String);
+
+impl FromStr for Pattern {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
+        let built = RegexBuilder::new(text).size_limit(MAX_PATTERN_BYTES).build();
+        // The parser draws where it went wrong, on lines of their own; the last line says what.
+        let reason = |error: regex::Error| error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+        built.map(Self).map_err(|error| InvalidPattern(reason(error)))
+    }
+}
+
+impl Filter {
+    /// Whether the job is followed.
+    fn takes(&self, job: &ListedJob) -> bool {
+        let name = &job.details.name;
+        let status = match &job.status {
+            Some(status) if self.statuses.is_empty() => !status.is_ended(),
+            Some(status) => self.statuses.contains(status),
+            None => self.statuses.is_empty(),
+        };
+        status
+            && self.include.as_ref().is_none_or(|Pattern(include)| include.is_match(name))
+            && !self.exclude.as_ref().is_some_and(|Pattern(exclude)| exclude.is_match(name))
+    }
+}
+
+/// The jobs of an account, as one list has them.
+#[derive(Debug)]
+pub struct Roster {
+    /// Every job of the list, whether it is to be followed or not.
+    pub listed: BTreeMap<JobId, ListedJob>,
+    /// Whether these are all; if not, one that is missing may still be there.
+    pub complete: bool,
+    /// Until when the states in it are believed.
+    pub believed_until: Instant,
+}
+
+impl Discovery {
+    /// Whether a job of the roster is to be followed.
+    pub fn takes(&self, job: &ListedJob) -> bool {
+        self.filter.takes(job)
+    }
+}
+
+/// Lists the jobs of one account.
+#[derive(Debug)]
+pub struct Lister {
+    account: Arc<Account>,
+    discovery: Discovery,
+    stale_after: Duration,
+    metrics: Metrics,
+    complaint: Complaint,
+}
+
+impl Lister {
+    /// Prepares to list the jobs of an account; the states of a list are believed for two intervals, or for `stale_after` if
+    /// that is longer.
+    pub fn new(account: Arc<Account>, discovery: Discovery, stale_after: Duration, metrics: Metrics) -> Self {
+        Self { account, discovery, stale_after, metrics, complaint: Complaint::default() }
+    }
+
+    /// Lists them for ever. `tell` takes each roster, and nothing where a list could not be had.
+    pub async fn run<F: Future<Output = ()>>(mut self, mut tell: impl FnMut(Option<Roster>) -> F) {
+        let mut due = Instant::now();
+        loop {
+            sleep_until(due).await;
+            let roster = self.list().await;
+            // After a failure the next try comes sooner, or a new job might be seen late.
+            let period = if roster.is_some() { self.interval() } else { self.interval().min(RETRY_AFTER) };
+            tell(roster).await;
+            due = schedule::next(due, period, Instant::now()).due;
+        }
+    }
+
+    /// Lists them once; nothing where that fails.
+    pub async fn list(&mut self) -> Option<Roster> {
+        let now = Instant::now();
+        let deadline = now + self.interval().max(self.stale_after);
+        let mut tally = Tally::default();
+        let listing = self.account.jobs(&self.discovery.wanted, deadline, &mut tally);
+        let (roster, problem) = match timeout_at(deadline, listing).await {
+            Ok(Ok(found)) => {
+                let problem = (!found.complete).then(|| {
+                    "the list of jobs kept changing while it was read; jobs that are missing in it are not taken for ended".to_owned()
+                });
+                let believed_until = now + self.stale_after.max(self.interval() * 2);
+                (Some(Roster { listed: found.jobs, complete: found.complete, believed_until }), problem)
+            }
+            Ok(Err(error)) => (None, Some(error.to_string())),
+            Err(_) => (None, Some("no whole list in time; DRS or the account's budget is too slow".to_owned())),
+        };
+        let account = &self.account.config().account;
+        self.metrics.listed(account, roster.is_some());
+        match self.complaint.hear(problem) {
+            News::Bad(problem) => {
+                warn!(account, problem, "the jobs cannot be listed; those that are known are followed on")
+            }
+            News::BadAsBefore(problem) => debug!(account, problem, "again no list of the jobs"),
+            News::GoodAgain => info!(account, "the jobs are listed again"),
+            News::Good => debug!(account, jobs = roster.as_ref().map(|roster| roster.listed.len()), "listed"),
+        }
+        roster
+    }
+
+    fn interval(&self) -> Duration {
+        self.discovery.interval
+    }
+}
+
+/// Whether the jobs of each account are to be had.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    success: Family<AccountLabels, Gauge>,
+    last_success: Family<AccountLabels, Gauge<f64, AtomicU64>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccountLabels {
+    account: String,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "drs_discovery_success",
+            "Whether the last list of the account's jobs was to be had",
+            metrics.success.clone(),
+        );
+        registry.register(
+            "drs_discovery_last_success_timestamp_seconds",
+            "When the account's jobs were last listed",
+            metrics.last_success.clone(),
+        );
+        metrics
+    }
+
+    fn listed(&self, account: &str, success: bool) {
+        let labels = AccountLabels { account: account.to_owned() };
+        self.success.get_or_create(&labels).set(success.into());
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        if let (true, Ok(since)) = (success, since_1970) {
+            self.last_success.get_or_create(&labels).set(since.as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::JobDetails;
+
+    fn listed(name: &str, status: Option<&str>) -> ListedJob {
+        let details = JobDetails { name: name.to_owned(), ..JobDetails::default() };
+        ListedJob { id: "a".parse().unwrap(), details, status: status.map(|status| status.parse().unwrap()) }
+    }
+
+    #[test]
+    fn a_filter_takes_what_its_parts_take() {
+        let all = Filter::default();
+        assert!(all.takes(&listed("x", Some("FULL_TRANSFER_STARTED"))) && all.takes(&listed("", None)));
+        assert!(all.takes(&listed("x", Some("A_NEW_STATE"))));
+        for over in ["RELEASE_RESOURCE_COMPLETE", "RELEASE_CHILD_TRANSFER_COMPLETE", "DELETED", "CREATE_FAILED"] {
+            assert!(!all.takes(&listed("x", Some(over))), "{over}");
+        }
+        let pattern = |text: &str| Some(text.parse().unwrap());
+        let named = Filter { include: pattern("^prod-"), exclude: pattern("test"), ..Filter::default() };
+        assert!(named.takes(&listed("prod-a", None)));
+        assert!(!named.takes(&listed("prod-test", None)) && !named.takes(&listed("my-prod-a", None)));
+        let paused = Filter { statuses: vec!["PAUSING".parse().unwrap()], ..Filter::default() };
+        assert!(paused.takes(&listed("x", Some("PAUSING"))));
+        assert!(!paused.takes(&listed("x", Some("DELETED"))) && !paused.takes(&listed("x", None)));
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_or_too_large_is_told() {
+        for wrong in ["(", "a{99999}{99999}"] {
+            let error = wrong.parse::<Pattern>().unwrap_err().to_string();
+            assert!(error.starts_with("expected a regular expression") && !error.contains('\n'), "{error}");
+        }
+    }
+}
