@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use indicatif::MultiProgress;
 
 use crate::app::{self, Options};
 use crate::http::{self, ListenAddress, TelemetryPath};
@@ -24,7 +25,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// The configuration, YAML or TOML by its ending.
-    #[arg(long = "config.file", value_name = "FILE", default_value = "drs-exporter.yml")]
+    #[arg(long = "config.file", value_name = "FILE", default_value = "drs-exporter.yml", global = true)]
     config_file: PathBuf,
     #[command(flatten)]
     web: Web,
@@ -38,6 +39,18 @@ enum Command {
     Demo,
     /// Run the simulated DRS alone.
     Simulate(Simulate),
+    /// Read the configuration and print every problem in it.
+    Check {
+        /// Also log in and read one row of each job and type.
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Poll everything once and write the metrics; exit code 0 only if every poll succeeded.
+    Once {
+        /// Replace this file, and only if every poll succeeded; standard output otherwise.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -104,12 +117,16 @@ impl From<Simulate> for simulator::Config {
     }
 }
 
-/// Runs what the command line asks for: exit code 0 after a stop that was asked for, 1 after a failure, 2 for wrong flags.
+/// Runs what the command line asks for: exit code 0 after a stop that was asked for or a check that went well, 1 after a failure,
+/// 2 for wrong flags.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::start(cli.log.level, cli.log.format);
-    match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    // They are drawn on standard error where it is a terminal, and nowhere else.
+    let bars = MultiProgress::new();
+    telemetry::start(cli.log.level, cli.log.format, bars.clone());
+    match run(cli, &bars) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // Where standard error is gone, there is nobody to tell.
             let _ = writeln!(io::stderr(), "{error:#}");
@@ -118,15 +135,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+/// Whether all went well.
+fn run(cli: Cli, bars: &MultiProgress) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let file = &cli.config_file;
     let ended = match cli.command {
-        None => runtime.block_on(app::run(&cli.config_file, &cli.web.options(ListenAddress::any(PORT)))),
-        Some(Command::Demo) => runtime.block_on(app::demo::run(&cli.web.options(ListenAddress::loopback(PORT)))),
+        None => runtime.block_on(app::run(file, &cli.web.options(ListenAddress::any(PORT)))).map(|()| true),
+        Some(Command::Demo) => {
+            runtime.block_on(app::demo::run(&cli.web.options(ListenAddress::loopback(PORT)))).map(|()| true)
+        }
         Some(Command::Simulate(flags)) => {
             let listen = flags.listen;
-            runtime.block_on(app::simulate::run(flags.into(), listen))
+            runtime.block_on(app::simulate::run(flags.into(), listen)).map(|()| true)
         }
+        Some(Command::Check { connect }) => runtime.block_on(app::check::run(file, connect)),
+        Some(Command::Once { output }) => runtime.block_on(app::once::run(file, output, bars)),
     };
     // A look-up of a name or a rendering may still be under way, on a thread that cannot be stopped; nothing waits for it.
     runtime.shutdown_background();

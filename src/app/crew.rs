@@ -14,8 +14,8 @@ use crate::config::{Account, Job};
 use crate::drs;
 use crate::exposition::Exposition;
 use crate::http::Readiness;
-use crate::model::{GroupKey, JobId, ListedJob};
-use crate::poller::{self, Demand, Followed, JobBell, Overview, Roster, Sighting, Start, Task};
+use crate::model::{GroupKey, JobId};
+use crate::poller::{self, Demand, Discovery, Followed, JobBell, Overview, Roster, Sighting, Start, Task};
 
 /// What all accounts share.
 #[derive(Clone, Debug)]
@@ -47,49 +47,50 @@ pub(super) struct Crew {
 #[derive(Debug)]
 struct JobCrew {
     stop: watch::Sender<bool>,
-    sighting: watch::Sender<Sighting>,
+    sightings: watch::Sender<Sighting>,
     running: usize,
     /// Whether the configuration names the job; then no list ends it.
     by_hand: bool,
 }
 
-/// The tasks of one job, which are to be run.
+/// What follows one job, and how it is told what the lists say.
 pub(super) struct JobTasks {
     pub(super) groups: Vec<Task<Publisher>>,
     pub(super) overview: Overview<Publisher>,
-    sighting: watch::Sender<Sighting>,
+    pub(super) sightings: watch::Sender<Sighting>,
 }
 
-/// How a job is followed.
-pub(super) struct Settings<'a> {
-    client: &'a Arc<drs::Account>,
-    account: &'a Account,
-    demand: &'a Demand,
-    shared: &'a Shared,
+/// Prepares to follow a job.
+pub(super) fn tasks(
+    account: &Account,
+    client: &Arc<drs::Account>,
+    demand: &Demand,
+    shared: &Shared,
+    job: &Job,
+) -> JobTasks {
+    let client = Arc::new(drs::Job::new(Arc::clone(client), job.id.clone()));
+    let (config, publisher) = (&shared.poller, &shared.publisher);
+    let bell = JobBell::default();
+    let groups = job.types.iter().map(|&object_type| {
+        let (job_client, demand) = (Arc::clone(&client), demand.clone());
+        Task::new(job_client, object_type, job.interval, config.clone(), publisher.clone(), bell.clone(), demand)
+    });
+    let groups = groups.collect();
+    let followed = Followed {
+        account: account.drs.account.clone(),
+        region: account.drs.auth.region.as_ref().map(ToString::to_string).unwrap_or_default(),
+        name: job.name.clone().unwrap_or_default(),
+        interval: job.interval,
+        view: account.job_view,
+    };
+    let (sightings, seen) = watch::channel(Sighting::default());
+    let overview = Overview::new(client, followed, config.clone(), publisher.clone(), demand.clone(), seen);
+    JobTasks { groups, overview, sightings }
 }
 
-impl Settings<'_> {
-    pub(super) fn tasks(&self, job: &Job) -> JobTasks {
-        let client = Arc::new(drs::Job::new(Arc::clone(self.client), job.id.clone()));
-        let (config, publisher) = (&self.shared.poller, &self.shared.publisher);
-        let bell = JobBell::default();
-        let groups = job.types.iter().map(|&object_type| {
-            let (job_client, demand) = (Arc::clone(&client), self.demand.clone());
-            Task::new(job_client, object_type, job.interval, config.clone(), publisher.clone(), bell.clone(), demand)
-        });
-        let groups = groups.collect();
-        let followed = Followed {
-            account: self.account.drs.account.clone(),
-            region: self.account.drs.auth.region.as_ref().map(ToString::to_string).unwrap_or_default(),
-            name: job.name.clone().unwrap_or_default(),
-            interval: job.interval,
-            view: self.account.job_view,
-        };
-        let (sighting, sightings) = watch::channel(Sighting::default());
-        let demand = self.demand.clone();
-        let overview = Overview::new(client, followed, config.clone(), publisher.clone(), demand, sightings);
-        JobTasks { groups, overview, sighting }
-    }
+/// A job that a list has and the configuration does not name.
+pub(super) fn found(id: JobId, discovery: &Discovery) -> Job {
+    Job { id, name: None, types: discovery.types.clone(), interval: discovery.poll_interval }
 }
 
 impl Crew {
@@ -144,8 +145,7 @@ impl Crew {
             if !discovery.takes(listed) || self.crews.contains_key(id) || !self.claim(id) {
                 continue;
             }
-            let job =
-                Job { id: id.clone(), name: None, types: discovery.types.clone(), interval: discovery.poll_interval };
+            let job = found(id.clone(), &discovery);
             info!(account = self.account.drs.account, job = %id, name = listed.details.name, "found");
             // Those of the first list are many; a later one is new, and somebody may wait for it.
             let start = if self.seen_any { Start::AtOnce } else { Start::Spread };
@@ -157,9 +157,7 @@ impl Crew {
         self.seen_any = true;
         for (id, crew) in &self.crews {
             let listed = roster.listed.get(id);
-            if let Some(listed) = listed {
-                crew.sighting.send_replace(sighting(listed, roster));
-            }
+            roster.tell(id, &crew.sightings);
             let left = match listed {
                 Some(listed) => !discovery.takes(listed),
                 None => roster.complete,
@@ -180,9 +178,8 @@ impl Crew {
     }
 
     fn follow(&mut self, job: &Job, start: Start, by_hand: bool) {
-        let settings =
-            Settings { client: &self.client, account: &self.account, demand: &self.demand, shared: &self.shared };
-        let JobTasks { groups, overview, sighting } = settings.tasks(job);
+        let JobTasks { groups, overview, sightings } =
+            tasks(&self.account, &self.client, &self.demand, &self.shared, job);
         let (stop, stopped) = watch::channel(false);
         let running = groups.len() + 1;
         for task in groups {
@@ -192,7 +189,7 @@ impl Crew {
         }
         let handle = self.tasks.spawn(overview.run(start, until(stopped)));
         self.names.insert(handle.id(), (job.id.clone(), "overview".to_owned()));
-        self.crews.insert(job.id.clone(), JobCrew { stop, sighting, running, by_hand });
+        self.crews.insert(job.id.clone(), JobCrew { stop, sightings, running, by_hand });
     }
 
     /// Takes note of a task that ended; gives an error where it should not have.
@@ -217,11 +214,6 @@ impl Crew {
         }
         None
     }
-}
-
-fn sighting(listed: &ListedJob, roster: &Roster) -> Sighting {
-    let status = listed.status.clone().map(|status| (status, roster.believed_until));
-    Sighting { details: listed.details.clone(), status }
 }
 
 fn expect(readiness: &Readiness, job: &Job) {

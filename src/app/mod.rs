@@ -1,7 +1,9 @@
 //! All of it put together: what is bound, what runs, and how it ends.
 
+pub mod check;
 mod crew;
 pub mod demo;
+pub mod once;
 mod publisher;
 pub mod simulate;
 

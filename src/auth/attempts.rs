@@ -286,3 +286,195 @@ impl Log {
         Error::Held { until: SystemTime::now() + until.saturating_duration_since(Instant::now()), why }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: Nature = Nature { is_key: true, to_learn: 1 };
+    const TOKEN: Nature = Nature { is_key: false, to_learn: 1 };
+    const USER: Nature = Nature { is_key: false, to_learn: 2 };
+    const AGENCY: Nature = Nature { is_key: true, to_learn: 2 };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The most attempts within any window.
+    fn most(times: &[Instant]) -> usize {
+        let within = |begin: &Instant| times.iter().filter(|at| *at >= begin && **at < *begin + WINDOW).count();
+        times.iter().map(within).max().unwrap_or_default()
+    }
+
+    /// An account of which every request is refused, asked each second as often as it likes for 15 minutes from the start.
+    fn attempts_of_the_refused(nature: Nature, at_once: usize) -> Vec<Instant> {
+        let (begin, mut log, mut made) = (Instant::now(), Log::default(), Vec::new());
+        for second in 0..15 * 60 {
+            let now = begin + SECOND * second;
+            let mut tickets = Vec::new();
+            while tickets.len() < at_once && log.admission(now, nature, Some(7)) == Admission::Go {
+                tickets.push(log.begin(nature.is_key));
+                let logs_in = nature.to_learn > 1 && tickets.len() == 1;
+                if logs_in && log.log_in_not_before(now, 7).is_none() {
+                    log.made.push_back(Attempt { at: now, refused: false });
+                    made.push(now);
+                }
+            }
+            for ticket in tickets {
+                log.refused(ticket, now, nature, 7, nature.to_learn > 1, "no");
+                made.push(now);
+            }
+        }
+        made
+    }
+
+    #[test]
+    fn constant_refusal_for_15_minutes_makes_at_most_four_attempts_in_any_five() {
+        for nature in [KEY, TOKEN, USER, AGENCY] {
+            for at_once in [1, 2, 10] {
+                let made = attempts_of_the_refused(nature, at_once);
+                assert!(most(&made) <= MAX_ATTEMPTS, "{nature:?} {at_once}: {made:?}");
+                let last = made.last().unwrap().duration_since(made[0]);
+                assert!(made.len() >= 9 && last > 2 * WINDOW, "{nature:?} {at_once}: it went on trying: {made:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_account_tries_again_every_75_seconds_and_is_trusted_at_once_when_it_is_let_in() {
+        let (begin, mut log) = (Instant::now(), Log::default());
+        let ticket = log.begin(true);
+        assert!(!log.refused(ticket, begin, KEY, 7, false, "no"));
+        assert_eq!(log.admission(begin + 74 * SECOND, KEY, Some(7)), Admission::Held(begin + 75 * SECOND));
+        let now = begin + 75 * SECOND;
+        assert_eq!(log.admission(now, KEY, Some(7)), Admission::Go);
+        let ticket = log.begin(true);
+        assert_eq!(log.admission(now, KEY, Some(7)), Admission::Wait, "one tries, the others wait");
+        log.accepted(ticket);
+        assert_eq!(log.admission(now, KEY, Some(7)), Admission::Go);
+        assert_eq!(log.standing, Standing::Trusted);
+    }
+
+    #[test]
+    fn a_secret_that_was_changed_is_tried_at_once() {
+        let (begin, mut log) = (Instant::now(), Log::default());
+        let ticket = log.begin(true);
+        log.refused(ticket, begin, KEY, 7, false, "no");
+        assert_eq!(log.admission(begin + SECOND, KEY, Some(8)), Admission::Go);
+        let ticket = log.begin(true);
+        log.refused(ticket, begin + SECOND, KEY, 8, false, "no");
+        assert_eq!(log.admission(begin + 2 * SECOND, KEY, Some(8)), Admission::Held(begin + 76 * SECOND));
+    }
+
+    #[test]
+    fn a_token_that_ends_is_renewed_once_however_many_requests_it_was_on() {
+        let (begin, mut log) = (Instant::now(), Log::default());
+        log.made.push_back(Attempt { at: begin, refused: false });
+        let first = log.begin(false);
+        log.accepted(first);
+        let now = begin + SECOND;
+        let tickets: Vec<Ticket> = (0..4).map(|_| log.begin(false)).collect();
+        assert!(tickets.into_iter().all(|ticket| log.refused(ticket, now, USER, 7, true, "ended")), "all try again");
+        assert_eq!(log.admission(now, USER, Some(7)), Admission::Go);
+        let again = log.begin(false);
+        assert_eq!(log.log_in_not_before(now, 7), None);
+        log.made.push_back(Attempt { at: now, refused: false });
+        assert_eq!(log.admission(now, USER, Some(7)), Admission::Wait);
+        log.accepted(again);
+        assert_eq!(log.admission(now, USER, Some(7)), Admission::Go);
+        assert_eq!(log.made.len(), 3, "two log-ins, and one refusal");
+    }
+
+    #[test]
+    fn a_late_verdict_says_nothing_of_how_things_stand_now() {
+        let (begin, mut log) = (Instant::now(), Log::default());
+        let first = log.begin(false);
+        log.accepted(first);
+        let (early, refused) = (log.begin(false), log.begin(false));
+        log.refused(refused, begin, TOKEN, 7, false, "no");
+        log.accepted(early);
+        assert!(matches!(log.standing, Standing::Doubted(_)), "it was sent before the refusal was known");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Pass(u64),
+        Send,
+        Verdict(usize, u8),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            (1_u64..120).prop_map(Event::Pass),
+            Just(Event::Send),
+            Just(Event::Send),
+            (0_usize..8, 0_u8..6).prop_map(|(which, verdict)| Event::Verdict(which, verdict)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_a_key_is_never_refused_more_than_four_times_in_five_minutes(
+            events in prop::collection::vec(event(), 0..300),
+        ) {
+            let (mut now, mut log, mut refused, mut under_way) =
+                (Instant::now(), Log::default(), Vec::new(), Vec::new());
+            for event in events {
+                match event {
+                    Event::Pass(seconds) => now += SECOND * seconds as u32,
+                    Event::Send if log.admission(now, KEY, Some(7)) == Admission::Go => under_way.push(log.begin(true)),
+                    Event::Verdict(which, verdict) if which < under_way.len() => {
+                        let ticket = under_way.swap_remove(which);
+                        match verdict {
+                            0 => log.end(),
+                            1 => log.accepted(ticket),
+                            _ => {
+                                refused.push(now);
+                                log.refused(ticket, now, KEY, 7, false, "no");
+                            }
+                        }
+                    }
+                    Event::Send | Event::Verdict(..) => {}
+                }
+                prop_assert!(most(&refused) <= MAX_ATTEMPTS);
+            }
+        }
+
+        #[test]
+        fn whatever_happens_a_user_never_logs_in_more_than_four_times_in_five_minutes(
+            events in prop::collection::vec(event(), 0..300),
+        ) {
+            let (mut now, mut log, mut log_ins, mut under_way, mut has_token) =
+                (Instant::now(), Log::default(), Vec::new(), Vec::new(), false);
+            for event in events {
+                match event {
+                    Event::Pass(seconds) => now += SECOND * seconds as u32,
+                    Event::Send if log.admission(now, USER, Some(7)) == Admission::Go => {
+                        if !has_token && log.log_in_not_before(now, 7).is_some() {
+                            continue;
+                        }
+                        if !has_token {
+                            log.made.push_back(Attempt { at: now, refused: false });
+                            log_ins.push(now);
+                            has_token = true;
+                        }
+                        under_way.push(log.begin(false));
+                    }
+                    Event::Verdict(which, verdict) if which < under_way.len() => {
+                        let ticket = under_way.swap_remove(which);
+                        match verdict {
+                            0 => log.end(),
+                            1 => log.accepted(ticket),
+                            _ => {
+                                has_token = false;
+                                log.refused(ticket, now, USER, 7, true, "no");
+                            }
+                        }
+                    }
+                    Event::Send | Event::Verdict(..) => {}
+                }
+                prop_assert!(most(&log_ins) <= MAX_ATTEMPTS);
+            }
+        }
+    }
+}

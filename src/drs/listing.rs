@@ -144,6 +144,15 @@ impl Job {
         }
     }
 
+    /// How many objects of one type DRS says there are; it is asked for one row.
+    ///
+    /// # Errors
+    /// When DRS does not answer.
+    pub async fn count(&self, object_type: ObjectType, deadline: Instant, tally: &mut Tally) -> Result<u64, ApiError> {
+        let page = self.page(Ask { object_type, page_size: 1, deadline }, 0, tally).await?;
+        Ok(page.map_or(0, |page| page.count))
+    }
+
     async fn page(&self, ask: Ask, offset: u64, tally: &mut Tally) -> Result<Option<Page>, ApiError> {
         let call = Call {
             operation: "progress_data",

@@ -248,7 +248,7 @@ fn applies(value: &Value) -> Option<f64> {
         Value::Number(number) => number.as_f64()?,
         _ => return None,
     };
-    (number >= 0.0 && number < f64::INFINITY).then_some(number)
+    (0.0..f64::INFINITY).contains(&number).then_some(number)
 }
 
 fn seconds(number: Option<f64>) -> Option<Duration> {

@@ -11,11 +11,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use regex::{Regex, RegexBuilder};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::complaint::{Complaint, News};
-use super::schedule;
+use super::{Sighting, schedule};
 use crate::drs::{Account, Tally, Wanted};
 use crate::model::{JobId, JobStatus, ListedJob, ObjectType};
 
@@ -97,6 +98,16 @@ pub struct Roster {
     pub believed_until: Instant,
 }
 
+impl Roster {
+    /// Tells the one who follows a job what the list says of it, if anything.
+    pub fn tell(&self, job: &JobId, sightings: &watch::Sender<Sighting>) {
+        if let Some(listed) = self.listed.get(job) {
+            let status = listed.status.clone().map(|status| (status, self.believed_until));
+            sightings.send_replace(Sighting { details: listed.details.clone(), status });
+        }
+    }
+}
+
 impl Discovery {
     /// Whether a job of the roster is to be followed.
     pub fn takes(&self, job: &ListedJob) -> bool {
@@ -126,7 +137,7 @@ impl Lister {
         let mut due = Instant::now();
         loop {
             sleep_until(due).await;
-            let roster = self.list().await;
+            let roster = self.list().await.ok();
             // After a failure the next try comes sooner, or a new job might be seen late.
             let period = if roster.is_some() { self.interval() } else { self.interval().min(RETRY_AFTER) };
             tell(roster).await;
@@ -134,32 +145,39 @@ impl Lister {
         }
     }
 
-    /// Lists them once; nothing where that fails.
-    pub async fn list(&mut self) -> Option<Roster> {
+    /// Lists them once.
+    ///
+    /// # Errors
+    /// What went wrong, and what to do. It was logged too, where it was news.
+    pub async fn list(&mut self) -> Result<Roster, String> {
         let now = Instant::now();
         let deadline = now + self.interval().max(self.stale_after);
         let mut tally = Tally::default();
         let listing = self.account.jobs(&self.discovery.wanted, deadline, &mut tally);
-        let (roster, problem) = match timeout_at(deadline, listing).await {
+        let roster = match timeout_at(deadline, listing).await {
             Ok(Ok(found)) => {
-                let problem = (!found.complete).then(|| {
-                    "the list of jobs kept changing while it was read; jobs that are missing in it are not taken for ended".to_owned()
-                });
                 let believed_until = now + self.stale_after.max(self.interval() * 2);
-                (Some(Roster { listed: found.jobs, complete: found.complete, believed_until }), problem)
+                Ok(Roster { listed: found.jobs, complete: found.complete, believed_until })
             }
-            Ok(Err(error)) => (None, Some(error.to_string())),
-            Err(_) => (None, Some("no whole list in time; DRS or the account's budget is too slow".to_owned())),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no whole list in time; DRS or the account's budget is too slow".to_owned()),
+        };
+        let problem = match &roster {
+            Ok(roster) if roster.complete => None,
+            Ok(_) => Some(
+                "the list kept changing while it was read; what is missing in it is not taken for ended".to_owned(),
+            ),
+            Err(problem) => Some(problem.clone()),
         };
         let account = &self.account.config().account;
-        self.metrics.listed(account, roster.is_some());
+        self.metrics.listed(account, roster.is_ok());
         match self.complaint.hear(problem) {
             News::Bad(problem) => {
-                warn!(account, problem, "the jobs cannot be listed; those that are known are followed on")
+                warn!(account, problem, "no whole list of the jobs; those that are known are followed on")
             }
             News::BadAsBefore(problem) => debug!(account, problem, "again no list of the jobs"),
             News::GoodAgain => info!(account, "the jobs are listed again"),
-            News::Good => debug!(account, jobs = roster.as_ref().map(|roster| roster.listed.len()), "listed"),
+            News::Good => debug!(account, jobs = roster.as_ref().map_or(0, |roster| roster.listed.len()), "listed"),
         }
         roster
     }

@@ -27,24 +27,37 @@ pub struct Ask {
 pub struct Drs {
     server: MockServer,
     asked: Arc<Mutex<Vec<Ask>>>,
+    others: Arc<Mutex<Vec<(Instant, Request)>>>,
 }
 
 impl Drs {
-    /// Answers each request by the script.
+    /// Answers each request for progress data by the script; there are no others.
     pub async fn answering(script: impl Fn(&Ask) -> ResponseTemplate + Send + Sync + 'static) -> Self {
+        let unexpected = |request: &Request| -> ResponseTemplate { panic!("unexpected path {}", request.url.path()) };
+        Self::answering_all(script, unexpected).await
+    }
+
+    /// Answers each request for progress data by the script, and all others by another one: lists of jobs, single jobs, log-ins.
+    pub async fn answering_all(
+        script: impl Fn(&Ask) -> ResponseTemplate + Send + Sync + 'static,
+        other: impl Fn(&Request) -> ResponseTemplate + Send + Sync + 'static,
+    ) -> Self {
         let server = MockServer::start().await;
-        let asked = Arc::new(Mutex::new(Vec::<Ask>::new()));
-        let record = Arc::clone(&asked);
+        let (asked, others) = (Arc::new(Mutex::new(Vec::<Ask>::new())), Arc::new(Mutex::new(Vec::new())));
+        let (record, record_others) = (Arc::clone(&asked), Arc::clone(&others));
         let answer = move |request: &Request| {
+            let Some(mut ask) = read(request) else {
+                record_others.lock().unwrap().push((Instant::now(), request.clone()));
+                return other(request);
+            };
             let mut asked = record.lock().unwrap();
-            let mut ask = read(request);
             ask.nth = asked.iter().filter(|other| other.job == ask.job && other.object_type == ask.object_type).count();
             asked.push(ask.clone());
             drop(asked);
             script(&ask)
         };
         Mock::given(any()).respond_with(answer).mount(&server).await;
-        Self { server, asked }
+        Self { server, asked, others }
     }
 
     /// A configuration for one account with these jobs, each a line such as `{id: a, types: [table]}`, polled each second.
@@ -54,6 +67,16 @@ impl Drs {
 
     pub fn uri(&self) -> String {
         self.server.uri()
+    }
+
+    /// The requests so far that were for no progress data, and when they came.
+    pub fn others(&self) -> Vec<(Instant, Request)> {
+        self.others.lock().unwrap().clone()
+    }
+
+    /// All requests so far for progress data.
+    pub fn all_asked(&self) -> Vec<Ask> {
+        self.asked.lock().unwrap().clone()
     }
 
     /// The requests so far for one job.
@@ -70,6 +93,7 @@ pub fn config(endpoint: &str, jobs: &[&str]) -> String {
     endpoint: {endpoint}
     project_id: the-project
     auth: {{token: the-token}}
+    job_view: false
     limits: {{timeout: 2s, requests_per_second: 1000, burst: 1000}}
     jobs:
 {jobs}poll: {{interval: 1s, settled_interval: 1s}}
@@ -77,14 +101,12 @@ pub fn config(endpoint: &str, jobs: &[&str]) -> String {
     )
 }
 
-fn read(request: &Request) -> Ask {
+fn read(request: &Request) -> Option<Ask> {
     let path: Vec<&str> = request.url.path().split('/').collect();
-    let ["", "v5", project, "jobs", job, "progress-data", object_type] = path[..] else {
-        panic!("unexpected path {}", request.url.path())
-    };
+    let ["", "v5", project, "jobs", job, "progress-data", object_type] = path[..] else { return None };
     let query: HashMap<String, String> = request.url.query_pairs().into_owned().collect();
     let headers = request.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-    Ask {
+    Some(Ask {
         project: project.to_owned(),
         job: job.to_owned(),
         object_type: object_type.to_owned(),
@@ -93,7 +115,7 @@ fn read(request: &Request) -> Ask {
         nth: 0,
         headers: headers.collect(),
         at: Instant::now(),
-    }
+    })
 }
 
 /// Rows of different objects, by number.
