@@ -6,16 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::Config;
-use super::state::{Refusal, Request, World};
+use super::objects::Page;
+use super::refusal::Refusal;
+use super::state::{Jobs, ProgressData, World};
+use super::{Config, Request};
 
 /// A simulated DRS that holds its address and does not answer yet.
 #[derive(Debug)]
@@ -64,9 +69,9 @@ impl Simulator {
         self.address
     }
 
-    /// The ids of all jobs that there are at the start.
+    /// The ids of all jobs that there are at the start, with those of children behind their parent's.
     pub fn job_ids(&self) -> Vec<String> {
-        self.shared.world.lock().unwrap_or_else(PoisonError::into_inner).job_ids()
+        self.shared.now(|world, _| world.job_ids())
     }
 
     /// Answers for ever.
@@ -75,43 +80,95 @@ impl Simulator {
     /// When the listener fails.
     pub async fn serve(self) -> io::Result<()> {
         let router = Router::new()
+            .route("/v5/{project}/jobs", get(jobs))
+            .route("/v5/{project}/jobs/{job}", get(job_detail))
             .route("/v5/{project}/jobs/{job}/progress-data/{type}", get(progress_data))
             .with_state(self.shared);
         axum::serve(self.listener, router).await
     }
 }
 
+impl Shared {
+    /// Asks the world as it is now.
+    fn now<T>(&self, ask: impl FnOnce(&mut World, Duration) -> T) -> T {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        ask(&mut world, self.started.elapsed())
+    }
+
+    /// Asks the world over a slow line.
+    async fn later<T>(&self, ask: impl FnOnce(&mut World, Duration) -> T) -> T {
+        tokio::time::sleep(self.latency).await;
+        self.now(ask)
+    }
+}
+
+type Answer<T> = Result<T, Refusal>;
+
+/// All parameters that are read of any query.
 #[derive(Deserialize)]
-struct PageQuery {
+struct Parameters {
     limit: Option<String>,
     offset: Option<String>,
+    r#type: Option<String>,
+    job_type: Option<String>,
+    status: Option<String>,
+    name: Option<String>,
+    enterprise_project_id: Option<String>,
+}
+
+async fn jobs(
+    State(shared): State<Arc<Shared>>,
+    Path(project): Path<String>,
+    Query(query): Query<Parameters>,
+    parts: Parts,
+    body: Bytes,
+) -> Answer<Json<Value>> {
+    let request = Request::from_parts(parts, body);
+    let asked = Jobs {
+        job_type: query.job_type.as_deref(),
+        status: query.status.as_deref(),
+        name: query.name.as_deref(),
+        enterprise_project_id: query.enterprise_project_id.as_deref(),
+        limit: query.limit.as_deref(),
+        offset: query.offset.as_deref(),
+    };
+    shared.later(|world, elapsed| world.jobs(&request, &project, &asked, elapsed)).await.map(Json)
+}
+
+async fn job_detail(
+    State(shared): State<Arc<Shared>>,
+    Path((project, job)): Path<(String, String)>,
+    Query(query): Query<Parameters>,
+    parts: Parts,
+    body: Bytes,
+) -> Answer<Json<Value>> {
+    let request = Request::from_parts(parts, body);
+    let detail_type = query.r#type.as_deref();
+    let ask = |world: &mut World, elapsed| world.job_detail(&request, (&project, &job), detail_type, elapsed);
+    shared.later(ask).await.map(Json)
 }
 
 async fn progress_data(
     State(shared): State<Arc<Shared>>,
     Path((project, job, object_type)): Path<(String, String, String)>,
-    Query(query): Query<PageQuery>,
-    headers: HeaderMap,
-) -> Response {
-    tokio::time::sleep(shared.latency).await;
-    let request = Request {
-        token: headers.get("x-auth-token").and_then(|value| value.to_str().ok()),
-        project: &project,
+    Query(query): Query<Parameters>,
+    parts: Parts,
+    body: Bytes,
+) -> Answer<Json<Page>> {
+    let request = Request::from_parts(parts, body);
+    let asked = ProgressData {
         job: &job,
         object_type: &object_type,
         limit: query.limit.as_deref(),
         offset: query.offset.as_deref(),
     };
-    let answer =
-        shared.world.lock().unwrap_or_else(PoisonError::into_inner).progress_data(&request, shared.started.elapsed());
-    match answer {
-        Ok(page) => Json(page).into_response(),
-        Err(refusal) => refused(refusal),
-    }
+    shared.later(|world, elapsed| world.progress_data(&request, &project, &asked, elapsed)).await.map(Json)
 }
 
-fn refused(refusal: Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let retry_after = refusal.retry_after.map(|seconds| [(RETRY_AFTER, seconds.to_string())]);
-    (status, retry_after, Json(refusal)).into_response()
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after.map(|seconds| [(RETRY_AFTER, seconds.to_string())]);
+        (status, retry_after, Json(self.body)).into_response()
+    }
 }

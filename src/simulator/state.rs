@@ -1,131 +1,40 @@
-//! The simulated world: what the API would answer at a time. Everything follows from the seed and the time, whatever was
-//! asked before; only the quota and the faults remember how many requests there were.
+//! The simulated world: what each service would answer at a time. What there is follows from the seed and the time, whatever
+//! was asked before; only the quota and the faults remember how many requests there were.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::Config;
+use super::jobs::Job;
+use super::objects::{self, Page, TYPES};
+use super::refusal::Refusal;
+use super::{Config, Request};
 
-/// The API's object types, and of how many tables there is one such object.
-const TYPES: [(&str, u64); 9] = [
-    ("table", 1),
-    ("event", 50),
-    ("table_structure", 1),
-    ("procedure", 20),
-    ("view", 8),
-    ("function", 20),
-    ("database", 1000),
-    ("trigger", 10),
-    ("table_indexs", 1),
-];
-
-/// What objects are called.
-const WORDS: [&str; 8] = ["orders", "customers", "invoices", "payments", "stock", "shipments", "returns", "audit"];
-
-/// When the first object of a disappearing job is dropped, and how long after that each of the next.
-const FIRST_DROP: Duration = Duration::from_secs(15);
-const DROP_EVERY: Duration = Duration::from_secs(5);
-
-/// When a disappearing job is deleted.
-const DELETED_AFTER: Duration = Duration::from_secs(120);
-
-/// A failing job works for a while, then fails for a while, and so on.
-const FAILING_CYCLE: Duration = Duration::from_secs(60);
-const WORKS_FOR: Duration = Duration::from_secs(20);
-
-/// What becomes of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Its objects move, for half an hour.
-    Moving,
-    /// A third of its objects stand still on the way.
-    Stalling,
-    /// The service fails for 40 s of each minute.
-    Failing,
-    /// All is done within a minute and a half.
-    Finishing,
-    /// One object after the other is dropped, and after two minutes the job is deleted.
-    Disappearing,
-}
-
-impl Fate {
-    const ALL: [Self; 5] = [Self::Moving, Self::Stalling, Self::Failing, Self::Finishing, Self::Disappearing];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Moving => "moving",
-            Self::Stalling => "stalling",
-            Self::Failing => "failing",
-            Self::Finishing => "finishing",
-            Self::Disappearing => "disappearing",
-        }
-    }
-}
-
-/// A request for one page of progress data, as it came.
+/// Which page of what progress data, as it was asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// `X-Auth-Token`.
-    pub token: Option<&'a str>,
-    /// From the path.
-    pub project: &'a str,
-    /// From the path.
-    pub job: &'a str,
-    /// From the path.
-    pub object_type: &'a str,
-    /// From the query.
-    pub limit: Option<&'a str>,
-    /// From the query.
-    pub offset: Option<&'a str>,
+pub(super) struct ProgressData<'a> {
+    pub(super) job: &'a str,
+    pub(super) object_type: &'a str,
+    pub(super) limit: Option<&'a str>,
+    pub(super) offset: Option<&'a str>,
 }
 
-/// A page of progress data.
-#[derive(Debug, Serialize)]
-pub struct Page {
-    count: u64,
-    create_time: String,
-    flow_compare_data: Vec<Row>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    src_db: String,
-    src_tb: String,
-    dst_db: String,
-    dst_tb: String,
-    progress: u8,
-}
-
-/// A request that is not answered with a page.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Refusal {
-    /// HTTP status.
-    #[serde(skip)]
-    pub status: u16,
-    /// Seconds for `Retry-After`.
-    #[serde(skip)]
-    pub retry_after: Option<u64>,
-    error_code: &'static str,
-    error_msg: String,
-}
-
-impl Refusal {
-    fn new(status: u16, error_code: &'static str, error_msg: impl Into<String>) -> Self {
-        Self { status, retry_after: None, error_code, error_msg: error_msg.into() }
-    }
-}
-
-#[derive(Debug)]
-struct Job {
-    id: String,
-    fate: Fate,
-    seed: u64,
+/// Which page of which jobs, as it was asked for. A filter that is empty or left out lets all through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Jobs<'a> {
+    pub(super) job_type: Option<&'a str>,
+    pub(super) status: Option<&'a str>,
+    /// A part of the name, or an id.
+    pub(super) name: Option<&'a str>,
+    pub(super) enterprise_project_id: Option<&'a str>,
+    pub(super) limit: Option<&'a str>,
+    pub(super) offset: Option<&'a str>,
 }
 
 /// The simulated world.
 #[derive(Debug)]
-pub struct World {
+pub(super) struct World {
     config: Config,
     epoch: Duration,
     jobs: Vec<Job>,
@@ -136,52 +45,99 @@ pub struct World {
 
 impl World {
     /// A world whose time begins `epoch` after 1970.
-    pub fn new(config: Config, epoch: Duration) -> Self {
-        let jobs = Fate::ALL.into_iter().cycle().take(config.jobs).enumerate().map(|(index, fate)| {
-            let seed = mixed(config.seed, index as u64);
-            Job { id: format!("{}-{:08x}", fate.as_str(), seed >> 32), fate, seed }
-        });
-        Self { jobs: jobs.collect(), epoch, second: (0, 0), faults: fastrand::Rng::with_seed(config.seed), config }
+    pub(super) fn new(config: Config, epoch: Duration) -> Self {
+        Self {
+            epoch,
+            jobs: Job::all(config.seed, config.jobs),
+            second: (0, 0),
+            faults: fastrand::Rng::with_seed(config.seed),
+            config,
+        }
     }
 
-    /// The ids of all jobs, deleted or not.
-    pub fn job_ids(&self) -> Vec<String> {
-        self.jobs.iter().map(|job| job.id.clone()).collect()
+    /// The ids of all jobs and their children, deleted or not.
+    pub(super) fn job_ids(&self) -> Vec<String> {
+        self.jobs.iter().flat_map(Job::family).map(|job| job.id.clone()).collect()
     }
 
-    /// What the API answers to a request, `elapsed` after the beginning.
-    ///
-    /// # Errors
-    /// When the request is refused.
-    pub fn progress_data(&mut self, request: &Request<'_>, elapsed: Duration) -> Result<Page, Refusal> {
+    /// A page of the progress of a job's objects, `elapsed` after the beginning.
+    pub(super) fn progress_data(
+        &mut self,
+        request: &Request,
+        project: &str,
+        asked: &ProgressData<'_>,
+        elapsed: Duration,
+    ) -> Result<Page, Refusal> {
+        self.enter(request, project, elapsed)?;
+        let page = page(asked.limit, asked.offset)?;
+        let Some(&(object_type, tables_each)) = TYPES.iter().find(|(name, _)| *name == asked.object_type) else {
+            return Err(invalid("type"));
+        };
+        let job = self.job(asked.job, elapsed)?;
+        if job.fails(elapsed) {
+            return Err(abnormal());
+        }
+        Ok(objects::page(job, object_type, self.config.objects / tables_each, page, self.epoch, elapsed))
+    }
+
+    /// A page of the jobs that are still there, the newest first.
+    pub(super) fn jobs(
+        &mut self,
+        request: &Request,
+        project: &str,
+        asked: &Jobs<'_>,
+        elapsed: Duration,
+    ) -> Result<Value, Refusal> {
+        self.enter(request, project, elapsed)?;
+        let (limit, offset) = page(asked.limit, asked.offset)?;
+        let wanted = |filter: Option<&str>, is: &str| filter.is_none_or(|filter| filter.is_empty() || filter == is);
+        let matching = |job: &&Job| {
+            !job.deleted(elapsed)
+                && wanted(asked.job_type, job.job_type())
+                && wanted(asked.status, job.status(elapsed))
+                && wanted(asked.enterprise_project_id, job.enterprise_project())
+                && asked.name.is_none_or(|name| job.name.contains(name) || job.id == name)
+        };
+        let jobs: Vec<&Job> = self.jobs.iter().filter(matching).collect();
+        let (limit, offset) = (usize::try_from(limit), usize::try_from(offset));
+        let listed = jobs.iter().skip(offset.unwrap_or(usize::MAX)).take(limit.unwrap_or(usize::MAX));
+        let listed: Vec<Value> = listed.map(|job| job.listed(self.epoch, elapsed)).collect();
+        Ok(json!({"total_count": jobs.len(), "jobs": listed}))
+    }
+
+    /// The details of a job; there are only those of the type `progress`.
+    pub(super) fn job_detail(
+        &mut self,
+        request: &Request,
+        (project, job): (&str, &str),
+        detail_type: Option<&str>,
+        elapsed: Duration,
+    ) -> Result<Value, Refusal> {
+        self.enter(request, project, elapsed)?;
+        if detail_type != Some("progress") {
+            return Err(invalid("type"));
+        }
+        let job = self.job(job, elapsed)?;
+        Ok(job.detail(self.config.objects, self.epoch, elapsed))
+    }
+
+    /// What each request to DRS must pass: the quota, who it is from, the project, and the faults.
+    fn enter(&mut self, request: &Request, project: &str, elapsed: Duration) -> Result<(), Refusal> {
         self.admit(elapsed)?;
-        match request.token {
-            None => return Err(Refusal::new(401, "APIGW.0301", "Incorrect IAM authentication information")),
-            Some(token) if token != self.config.token => {
-                return Err(Refusal::new(403, "DRS.M00100", "The token is invalid."));
-            }
-            Some(_) if request.project != self.config.project_id => {
-                return Err(Refusal::new(403, "DRS.M00261", "The project ID is invalid."));
+        match request.headers().get("x-auth-token") {
+            None => return Err(Refusal::drs(401, "APIGW.0301", "Incorrect IAM authentication information")),
+            Some(token) if token != self.config.token.as_str() => {
+                return Err(Refusal::drs(403, "DRS.M00100", "The token is invalid."));
             }
             Some(_) => {}
         }
-        let limit = number(request.limit, 10, 1..=1000, "limit")?;
-        let offset = number(request.offset, 0, 0..=u64::MAX, "offset")?;
-        let Some(&(object_type, tables_each)) = TYPES.iter().find(|(name, _)| *name == request.object_type) else {
-            return Err(Refusal::new(400, "DRS.M00202", "The value of type is invalid."));
-        };
-        let Some(job) = self.jobs.iter().find(|job| job.id == request.job) else {
-            return Err(Refusal::new(400, "DRS.M05003", "Task information not found."));
-        };
-        if job.fate == Fate::Disappearing && elapsed >= DELETED_AFTER {
-            return Err(Refusal::new(400, "DRS.M05004", "The task has been deleted or its resources released."));
+        if project != self.config.project_id {
+            return Err(Refusal::drs(403, "DRS.M00261", "The project ID is invalid."));
         }
-        let in_cycle = elapsed.as_secs() % FAILING_CYCLE.as_secs();
-        let fails = job.fate == Fate::Failing && in_cycle >= WORKS_FOR.as_secs();
-        if fails || self.faults.u8(0..100) < self.config.fault_percent {
-            return Err(Refusal::new(500, "DRS.M00004", "The service is abnormal. Try again later."));
+        if self.faults.u8(0..100) < self.config.fault_percent {
+            return Err(abnormal());
         }
-        Ok(page(job, object_type, self.config.objects / tables_each, limit, offset, self.epoch, elapsed))
+        Ok(())
     }
 
     /// Counts the request against the quota, by whole seconds as the gateway does.
@@ -198,117 +154,75 @@ impl World {
         let message = format!(
             "The throttling threshold has been reached: policy user over ratelimit,limit:{quota},time:1 second"
         );
-        Err(Refusal { retry_after: Some(1), ..Refusal::new(429, "APIGW.0308", message) })
+        Err(Refusal { retry_after: Some(1), ..Refusal::drs(429, "APIGW.0308", message) })
+    }
+
+    fn job(&self, id: &str, elapsed: Duration) -> Result<&Job, Refusal> {
+        match self.jobs.iter().flat_map(Job::family).find(|job| job.id == id) {
+            None => Err(Refusal::drs(400, "DRS.M05003", "Task information not found.")),
+            Some(job) if job.deleted(elapsed) => {
+                Err(Refusal::drs(400, "DRS.M05004", "The task has been deleted or its resources released."))
+            }
+            Some(job) => Ok(job),
+        }
     }
 }
 
-fn number(text: Option<&str>, default: u64, range: std::ops::RangeInclusive<u64>, name: &str) -> Result<u64, Refusal> {
+/// Limit and offset.
+fn page(limit: Option<&str>, offset: Option<&str>) -> Result<(u64, u64), Refusal> {
+    Ok((number(limit, 10, 1..=1000, "limit")?, number(offset, 0, 0..=u64::MAX, "offset")?))
+}
+
+fn number(text: Option<&str>, default: u64, range: RangeInclusive<u64>, name: &str) -> Result<u64, Refusal> {
     let Some(text) = text else { return Ok(default) };
-    let value = text.parse().ok().filter(|value| range.contains(value));
-    value.ok_or_else(|| Refusal::new(400, "DRS.M00202", format!("The value of {name} is invalid.")))
+    text.parse().ok().filter(|value| range.contains(value)).ok_or_else(|| invalid(name))
 }
 
-/// The data is made anew each second, so that all that is told of one second is the same.
-fn page(
-    job: &Job,
-    object_type: &str,
-    objects: u64,
-    limit: u64,
-    offset: u64,
-    epoch: Duration,
-    elapsed: Duration,
-) -> Page {
-    let now = Duration::from_secs(elapsed.as_secs());
-    let dropped = match job.fate {
-        Fate::Disappearing => dropped(now).min(objects),
-        _ => 0,
-    };
-    let rows = (dropped.saturating_add(offset)..objects).take(usize::try_from(limit).unwrap_or(usize::MAX));
-    Page {
-        count: objects - dropped,
-        create_time: (epoch + now).as_millis().to_string(),
-        flow_compare_data: rows.map(|index| row(job, object_type, index, now)).collect(),
-    }
+fn invalid(name: &str) -> Refusal {
+    Refusal::drs(400, "DRS.M00202", format!("The value of {name} is invalid."))
 }
 
-/// How many objects of each type a disappearing job has lost.
-fn dropped(now: Duration) -> u64 {
-    match now.checked_sub(FIRST_DROP) {
-        Some(since) => 1 + since.as_secs() / DROP_EVERY.as_secs(),
-        None => 0,
-    }
-}
-
-fn row(job: &Job, object_type: &str, index: u64, now: Duration) -> Row {
-    let word = WORDS.into_iter().cycle().nth((index % WORDS.len() as u64) as usize).unwrap_or_default();
-    let name = match object_type {
-        "table" | "table_structure" => format!("{word}_{index:04}"),
-        _ => format!("{word}_{index:04}_{object_type}"),
-    };
-    let seed = object_type.bytes().fold(mixed(job.seed, index), |seed, byte| mixed(seed, byte.into()));
-    Row {
-        src_db: "shop".to_owned(),
-        src_tb: name.clone(),
-        dst_db: "shop_cloud".to_owned(),
-        dst_tb: name,
-        progress: progress(job.fate, seed, now),
-    }
-}
-
-/// How far an object is: it waits, moves at its own pace, and may stop on the way.
-fn progress(fate: Fate, seed: u64, now: Duration) -> u8 {
-    let mut chance = fastrand::Rng::with_seed(seed);
-    let (waits, takes) = match fate {
-        Fate::Finishing => (chance.u64(0..30), chance.u64(5..60)),
-        _ => (chance.u64(0..300), chance.u64(60..1500)),
-    };
-    let moved = now.as_secs().saturating_sub(waits) * 100 / takes;
-    let percent = u8::try_from(moved.min(100)).unwrap_or(100);
-    if fate == Fate::Stalling && chance.u8(0..3) == 0 {
-        // It had come some way before the world began, so that it is seen standing from the first second.
-        return chance.u8(5..95);
-    }
-    percent
-}
-
-/// A number that follows from both and looks like neither.
-fn mixed(seed: u64, number: u64) -> u64 {
-    fastrand::Rng::with_seed(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).u64(..)
+fn abnormal() -> Refusal {
+    Refusal::drs(500, "DRS.M00004", "The service is abnormal. Try again later.")
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const PROJECT: &str = "simulated-project";
 
     fn world(config: Config) -> World {
         World::new(config, Duration::from_secs(1_700_000_000))
     }
 
-    fn request<'a>(job: &'a str, object_type: &'a str) -> Request<'a> {
-        Request {
-            token: Some("simulated-token"),
-            project: "simulated-project",
-            job,
-            object_type,
-            limit: Some("1000"),
-            offset: None,
-        }
+    fn with_token(token: &str) -> Request {
+        axum::http::Request::get("/").header("x-auth-token", token).body(Bytes::new()).unwrap()
+    }
+
+    fn first_page<'a>(job: &'a str, object_type: &'a str) -> ProgressData<'a> {
+        ProgressData { job, object_type, limit: Some("1000"), offset: None }
+    }
+
+    fn ask(world: &mut World, asked: &ProgressData<'_>, at: Duration) -> Result<Page, Refusal> {
+        world.progress_data(&with_token("simulated-token"), PROJECT, asked, at)
+    }
+
+    fn list(world: &mut World, asked: &Jobs<'_>, at: Duration) -> (u64, Vec<Value>) {
+        let list = world.jobs(&with_token("simulated-token"), PROJECT, asked, at).unwrap();
+        (list["total_count"].as_u64().unwrap(), list["jobs"].as_array().unwrap().clone())
     }
 
     fn percents(world: &mut World, job: &str, at: Duration) -> Vec<u8> {
-        let page = world.progress_data(&request(job, "table"), at).unwrap();
+        let page = ask(world, &first_page(job, "table"), at).unwrap();
         page.flow_compare_data.iter().map(|row| row.progress).collect()
     }
 
-    fn code(answer: Result<Page, Refusal>) -> (u16, &'static str) {
-        let refusal = answer.unwrap_err();
-        (refusal.status, refusal.error_code)
-    }
-
     #[test]
-    fn the_same_seed_gives_the_same_world() {
+    fn a_seed_makes_a_world() {
         let (mut one, mut two) = (world(Config::default()), world(Config::default()));
         let mut other = world(Config { seed: 2, ..Config::default() });
         let job = one.job_ids().remove(0);
@@ -330,20 +244,23 @@ mod tests {
         };
         let (early, late) = (percents(&mut world, moving, 10 * SECOND), percents(&mut world, moving, 300 * SECOND));
         assert!(early.iter().zip(&late).all(|(early, late)| early <= late) && early != late);
+        assert!(percents(&mut world, moving, 1798 * SECOND).iter().all(|&percent| percent == 100));
 
         let (early, late) = (percents(&mut world, stalling, SECOND), percents(&mut world, stalling, 3000 * SECOND));
         assert!(early.iter().zip(&late).any(|(early, late)| early == late && *late < 100), "{late:?}");
         assert!(late.contains(&100));
 
-        assert!(world.progress_data(&request(failing, "table"), 19 * SECOND).is_ok());
-        assert_eq!(code(world.progress_data(&request(failing, "table"), 20 * SECOND)), (500, "DRS.M00004"));
-        assert!(world.progress_data(&request(failing, "table"), 60 * SECOND).is_ok());
+        let failing = first_page(failing, "table");
+        assert!(ask(&mut world, &failing, 19 * SECOND).is_ok());
+        assert_eq!(ask(&mut world, &failing, 20 * SECOND).unwrap_err().code(), (500, "DRS.M00004"));
+        assert!(ask(&mut world, &failing, 60 * SECOND).is_ok());
 
-        assert!(percents(&mut world, finishing, 90 * SECOND).iter().all(|&percent| percent == 100));
+        assert!(percents(&mut world, finishing, 88 * SECOND).iter().all(|&percent| percent == 100));
 
         assert_eq!(percents(&mut world, disappearing, 14 * SECOND).len(), 40);
         assert_eq!(percents(&mut world, disappearing, 20 * SECOND).len(), 38);
-        assert_eq!(code(world.progress_data(&request(disappearing, "table"), 120 * SECOND)), (400, "DRS.M05004"));
+        let disappearing = first_page(disappearing, "table");
+        assert_eq!(ask(&mut world, &disappearing, 120 * SECOND).unwrap_err().code(), (400, "DRS.M05004"));
     }
 
     #[test]
@@ -352,8 +269,8 @@ mod tests {
         let job = world.job_ids().remove(0);
         let mut names = Vec::new();
         for offset in ["0", "1000", "2000", "3000"] {
-            let request = Request { offset: Some(offset), ..request(&job, "table") };
-            let page = world.progress_data(&request, SECOND).unwrap();
+            let asked = ProgressData { offset: Some(offset), ..first_page(&job, "table") };
+            let page = ask(&mut world, &asked, SECOND).unwrap();
             assert_eq!(page.count, 2_345);
             names.extend(page.flow_compare_data.into_iter().map(|row| row.src_tb));
         }
@@ -361,41 +278,112 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), 2_345);
-        let first = Request { limit: None, ..request(&job, "table") };
-        assert_eq!(world.progress_data(&first, SECOND).unwrap().flow_compare_data.len(), 10);
+        let first = ProgressData { limit: None, ..first_page(&job, "table") };
+        assert_eq!(ask(&mut world, &first, SECOND).unwrap().flow_compare_data.len(), 10);
+    }
+
+    #[test]
+    fn jobs_are_listed_by_rows_the_newest_first_until_they_are_deleted() {
+        let mut world = world(Config { jobs: 25, ..Config::default() });
+        assert_eq!(world.job_ids().len(), 31, "three of them have two children each");
+        let mut ids = Vec::new();
+        let mut times = Vec::new();
+        for offset in ["0", "10", "20", "30"] {
+            let asked = Jobs { limit: Some("10"), offset: Some(offset), ..Jobs::default() };
+            let (total, jobs) = list(&mut world, &asked, SECOND);
+            assert_eq!(total, 25);
+            ids.extend(jobs.iter().map(|job| job["id"].as_str().unwrap().to_owned()));
+            times.extend(jobs.iter().map(|job| job["create_time"].as_str().unwrap().parse::<u64>().unwrap()));
+        }
+        assert_eq!(ids.len(), 25);
+        assert!(times.is_sorted_by(|newer, older| newer > older));
+        assert!(ids.iter().all(|id| world.job_ids().contains(id)));
+        let (total, _) = list(&mut world, &Jobs::default(), 119 * SECOND);
+        let (left, jobs) = list(&mut world, &Jobs { limit: Some("1000"), ..Jobs::default() }, 120 * SECOND);
+        assert_eq!((total, left), (25, 20));
+        assert!(jobs.iter().all(|job| !job["id"].as_str().unwrap().starts_with("disappearing")));
+    }
+
+    #[test]
+    fn the_list_can_be_filtered() {
+        let mut world = world(Config { jobs: 25, ..Config::default() });
+        let mut count = |asked: Jobs<'_>| list(&mut world, &asked, 100 * SECOND).0;
+        assert_eq!(count(Jobs { job_type: Some("migration"), ..Jobs::default() }), 13);
+        assert_eq!(count(Jobs { job_type: Some("sync"), ..Jobs::default() }), 12);
+        assert_eq!(count(Jobs { job_type: Some("cloudDataGuard"), ..Jobs::default() }), 0);
+        assert_eq!(count(Jobs { job_type: Some(""), name: Some(""), ..Jobs::default() }), 25);
+        assert_eq!(count(Jobs { status: Some("FULL_TRANSFER_FAILED"), ..Jobs::default() }), 5);
+        assert_eq!(count(Jobs { name: Some("test-"), ..Jobs::default() }), 8);
+        assert_eq!(count(Jobs { name: Some("moving-a833bdcd"), ..Jobs::default() }), 1);
+        assert_eq!(count(Jobs { enterprise_project_id: Some("0"), ..Jobs::default() }), 19);
+    }
+
+    #[test]
+    fn a_child_is_a_job_of_its_own_and_not_at_the_top() {
+        let mut world = world(Config { jobs: 7, ..Config::default() });
+        let (total, jobs) = list(&mut world, &Jobs::default(), SECOND);
+        assert_eq!(total, 7);
+        let child = jobs[6]["children"][1]["id"].as_str().unwrap();
+        assert!(jobs.iter().all(|job| job["id"] != child));
+        let (child_at, parent_at) =
+            (percents(&mut world, child, SECOND), percents(&mut world, jobs[6]["id"].as_str().unwrap(), SECOND));
+        assert_ne!(child_at, parent_at);
+        let request = with_token("simulated-token");
+        let detail = world.job_detail(&request, (PROJECT, child), Some("progress"), SECOND).unwrap();
+        assert_eq!(detail["job"]["id"], child);
+        assert_eq!(detail["job"]["base_info"]["name"], jobs[6]["children"][1]["name"]);
     }
 
     #[test]
     fn what_is_wrong_is_refused_with_the_right_code() {
         let mut world = world(Config::default());
-        let job = world.job_ids().remove(0);
-        let good = request(&job, "table");
-        let table = [
-            (Request { token: None, ..good }, (401, "APIGW.0301")),
-            (Request { token: Some("other"), ..good }, (403, "DRS.M00100")),
-            (Request { project: "other", ..good }, (403, "DRS.M00261")),
-            (Request { job: "other", ..good }, (400, "DRS.M05003")),
-            (Request { object_type: "index", ..good }, (400, "DRS.M00202")),
-            (Request { limit: Some("0"), ..good }, (400, "DRS.M00202")),
-            (Request { limit: Some("1001"), ..good }, (400, "DRS.M00202")),
-            (Request { offset: Some("-1"), ..good }, (400, "DRS.M00202")),
-        ];
-        for (request, expected) in table {
-            assert_eq!(code(world.progress_data(&request, SECOND)), expected, "{request:?}");
+        let ids = world.job_ids();
+        let good = first_page(&ids[0], "table");
+        for (asked, expected) in [
+            (ProgressData { job: "other", ..good }, (400, "DRS.M05003")),
+            (ProgressData { object_type: "index", ..good }, (400, "DRS.M00202")),
+            (ProgressData { limit: Some("0"), ..good }, (400, "DRS.M00202")),
+            (ProgressData { limit: Some("1001"), ..good }, (400, "DRS.M00202")),
+            (ProgressData { offset: Some("-1"), ..good }, (400, "DRS.M00202")),
+        ] {
+            assert_eq!(ask(&mut world, &asked, SECOND).unwrap_err().code(), expected, "{asked:?}");
         }
+        let nobody = axum::http::Request::get("/").body(Bytes::new()).unwrap();
+        let known = with_token("simulated-token");
+        for (request, project, expected) in [
+            (&nobody, PROJECT, (401, "APIGW.0301")),
+            (&with_token("other"), PROJECT, (403, "DRS.M00100")),
+            (&known, "other", (403, "DRS.M00261")),
+        ] {
+            assert_eq!(world.progress_data(request, project, &good, SECOND).unwrap_err().code(), expected);
+            assert_eq!(world.jobs(request, project, &Jobs::default(), SECOND).unwrap_err().code(), expected);
+            let detail = world.job_detail(request, (project, &ids[0]), Some("progress"), SECOND);
+            assert_eq!(detail.unwrap_err().code(), expected);
+        }
+        let detail = |world: &mut World, job: &str, detail_type, at| {
+            world.job_detail(&known, (PROJECT, job), detail_type, at).unwrap_err().code().1.to_owned()
+        };
+        assert_eq!(detail(&mut world, &ids[0], Some("log"), SECOND), "DRS.M00202");
+        assert_eq!(detail(&mut world, &ids[0], None, SECOND), "DRS.M00202");
+        assert_eq!(detail(&mut world, "other", Some("progress"), SECOND), "DRS.M05003");
+        assert_eq!(detail(&mut world, &ids[4], Some("progress"), 120 * SECOND), "DRS.M05004");
     }
 
     #[test]
-    fn the_quota_is_by_the_second_and_faults_are_by_the_hundred() {
+    fn the_quota_is_by_the_second_over_all_calls_and_faults_are_by_the_hundred() {
         let mut throttled = world(Config { requests_per_second: Some(2), ..Config::default() });
-        let job = throttled.job_ids().remove(0);
-        let mut ask = |at| throttled.progress_data(&request(&job, "table"), at);
-        assert!(ask(SECOND).is_ok() && ask(SECOND).is_ok());
-        assert_eq!(code(ask(SECOND)), (429, "APIGW.0308"));
-        assert!(ask(2 * SECOND).is_ok());
+        let ids = throttled.job_ids();
+        let asked = first_page(&ids[0], "table");
+        assert!(ask(&mut throttled, &asked, SECOND).is_ok());
+        list(&mut throttled, &Jobs::default(), SECOND);
+        let refusal = ask(&mut throttled, &asked, SECOND).unwrap_err();
+        assert_eq!((refusal.code(), refusal.retry_after), ((429, "APIGW.0308"), Some(1)));
+        let detail = throttled.job_detail(&with_token("simulated-token"), (PROJECT, &ids[0]), Some("progress"), SECOND);
+        assert_eq!(detail.unwrap_err().status, 429);
+        assert!(ask(&mut throttled, &asked, 2 * SECOND).is_ok());
 
         let mut faulty = world(Config { fault_percent: 30, ..Config::default() });
-        let faults = (0..1_000).filter(|_| faulty.progress_data(&request(&job, "table"), SECOND).is_err()).count();
+        let faults = (0..1_000).filter(|_| ask(&mut faulty, &asked, SECOND).is_err()).count();
         assert!((250..350).contains(&faults), "{faults}");
     }
 }
