@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -83,6 +83,10 @@ impl Simulator {
             .route("/v5/{project}/jobs", get(jobs))
             .route("/v5/{project}/jobs/{job}", get(job_detail))
             .route("/v5/{project}/jobs/{job}/progress-data/{type}", get(progress_data))
+            .route("/v3/auth/tokens", post(log_in))
+            .route("/v3/projects", get(projects))
+            .route("/meta-data/latest/api/token", put(metadata_token))
+            .route("/openstack/latest/securitykey", get(security_key))
             .with_state(self.shared);
         axum::serve(self.listener, router).await
     }
@@ -163,6 +167,33 @@ async fn progress_data(
         offset: query.offset.as_deref(),
     };
     shared.later(|world, elapsed| world.progress_data(&request, &project, &asked, elapsed)).await.map(Json)
+}
+
+async fn log_in(State(shared): State<Arc<Shared>>, parts: Parts, body: Bytes) -> Answer<Response> {
+    let request = Request::from_parts(parts, body);
+    let answer = shared.later(|world, elapsed| world.log_in(&request, elapsed)).await?;
+    let token = [(HeaderName::from_static("x-subject-token"), answer.token)];
+    Ok((StatusCode::CREATED, token, Json(answer.body)).into_response())
+}
+
+async fn projects(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<Parameters>,
+    parts: Parts,
+    body: Bytes,
+) -> Answer<Json<Value>> {
+    let request = Request::from_parts(parts, body);
+    shared.later(|world, elapsed| world.projects(&request, query.name.as_deref(), elapsed)).await.map(Json)
+}
+
+async fn metadata_token(State(shared): State<Arc<Shared>>, parts: Parts, body: Bytes) -> Answer<String> {
+    let request = Request::from_parts(parts, body);
+    shared.later(|world, elapsed| world.metadata_token(&request, elapsed)).await
+}
+
+async fn security_key(State(shared): State<Arc<Shared>>, parts: Parts, body: Bytes) -> Answer<Json<Value>> {
+    let request = Request::from_parts(parts, body);
+    shared.later(|world, elapsed| world.security_key(&request, elapsed)).await.map(Json)
 }
 
 impl IntoResponse for Refusal {

@@ -14,9 +14,20 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// By DRS, or by the gateway before it.
+    /// By DRS, or by the gateway before it and before IAM.
     pub(super) fn drs(status: u16, error_code: &str, error_msg: impl Into<String>) -> Self {
         let body = json!({"error_code": error_code, "error_msg": error_msg.into()});
+        Self { status, retry_after: None, body }
+    }
+
+    /// By IAM.
+    pub(super) fn iam(status: u16, message: impl Into<String>) -> Self {
+        let title = match status {
+            400 => "Bad Request",
+            401 => "Unauthorized",
+            _ => "Not Found",
+        };
+        let body = json!({"error": {"code": status, "message": message.into(), "title": title}});
         Self { status, retry_after: None, body }
     }
 

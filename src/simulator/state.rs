@@ -1,11 +1,12 @@
 //! The simulated world: what each service would answer at a time. What there is follows from the seed and the time, whatever
-//! was asked before; only the quota and the faults remember how many requests there were.
+//! was asked before; only the quota, the faults, and the tokens and keys that were given out remember.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::iam::{Iam, LoggedIn};
 use super::jobs::Job;
 use super::objects::{self, Page, TYPES};
 use super::refusal::Refusal;
@@ -38,6 +39,7 @@ pub(super) struct World {
     config: Config,
     epoch: Duration,
     jobs: Vec<Job>,
+    iam: Iam,
     /// The second that is counted, and the requests in it.
     second: (u64, u32),
     faults: fastrand::Rng,
@@ -49,6 +51,7 @@ impl World {
         Self {
             epoch,
             jobs: Job::all(config.seed, config.jobs),
+            iam: Iam::new(config.clone()),
             second: (0, 0),
             faults: fastrand::Rng::with_seed(config.seed),
             config,
@@ -121,16 +124,36 @@ impl World {
         Ok(job.detail(self.config.objects, self.epoch, elapsed))
     }
 
+    /// A log-in with a password.
+    pub(super) fn log_in(&mut self, request: &Request, elapsed: Duration) -> Result<LoggedIn, Refusal> {
+        self.iam.log_in(request.body(), self.epoch + elapsed)
+    }
+
+    /// The projects of this name.
+    pub(super) fn projects(
+        &mut self,
+        request: &Request,
+        name: Option<&str>,
+        elapsed: Duration,
+    ) -> Result<Value, Refusal> {
+        self.iam.authenticate(request, self.epoch + elapsed).map_err(|stranger| stranger.to_iam())?;
+        Ok(self.iam.projects(name))
+    }
+
+    /// A token of the metadata service.
+    pub(super) fn metadata_token(&mut self, request: &Request, elapsed: Duration) -> Result<String, Refusal> {
+        self.iam.metadata_token(request, self.epoch + elapsed)
+    }
+
+    /// New temporary keys from the metadata service.
+    pub(super) fn security_key(&mut self, request: &Request, elapsed: Duration) -> Result<Value, Refusal> {
+        self.iam.security_key(request, self.epoch + elapsed)
+    }
+
     /// What each request to DRS must pass: the quota, who it is from, the project, and the faults.
     fn enter(&mut self, request: &Request, project: &str, elapsed: Duration) -> Result<(), Refusal> {
         self.admit(elapsed)?;
-        match request.headers().get("x-auth-token") {
-            None => return Err(Refusal::drs(401, "APIGW.0301", "Incorrect IAM authentication information")),
-            Some(token) if token != self.config.token.as_str() => {
-                return Err(Refusal::drs(403, "DRS.M00100", "The token is invalid."));
-            }
-            Some(_) => {}
-        }
+        self.iam.authenticate(request, self.epoch + elapsed).map_err(|stranger| stranger.to_drs())?;
         if project != self.config.project_id {
             return Err(Refusal::drs(403, "DRS.M00261", "The project ID is invalid."));
         }
@@ -380,6 +403,7 @@ mod tests {
         assert_eq!((refusal.code(), refusal.retry_after), ((429, "APIGW.0308"), Some(1)));
         let detail = throttled.job_detail(&with_token("simulated-token"), (PROJECT, &ids[0]), Some("progress"), SECOND);
         assert_eq!(detail.unwrap_err().status, 429);
+        assert!(throttled.projects(&with_token("simulated-token"), None, SECOND).is_ok());
         assert!(ask(&mut throttled, &asked, 2 * SECOND).is_ok());
 
         let mut faulty = world(Config { fault_percent: 30, ..Config::default() });
