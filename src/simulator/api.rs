@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use super::objects::Page;
 use super::refusal::Refusal;
 use super::state::{Jobs, ProgressData, World};
+use super::statistics::Statistics;
 use super::{Config, Request};
 
 /// A simulated DRS that holds its address and does not answer yet.
@@ -87,6 +88,7 @@ impl Simulator {
             .route("/v3/projects", get(projects))
             .route("/meta-data/latest/api/token", put(metadata_token))
             .route("/openstack/latest/securitykey", get(security_key))
+            .route("/simulator/requests", get(statistics))
             .with_state(self.shared);
         axum::serve(self.listener, router).await
     }
@@ -194,6 +196,10 @@ async fn metadata_token(State(shared): State<Arc<Shared>>, parts: Parts, body: B
 async fn security_key(State(shared): State<Arc<Shared>>, parts: Parts, body: Bytes) -> Answer<Json<Value>> {
     let request = Request::from_parts(parts, body);
     shared.later(|world, elapsed| world.security_key(&request, elapsed)).await.map(Json)
+}
+
+async fn statistics(State(shared): State<Arc<Shared>>) -> Json<Statistics> {
+    Json(shared.now(World::statistics))
 }
 
 impl IntoResponse for Refusal {

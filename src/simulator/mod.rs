@@ -11,6 +11,7 @@ mod objects;
 mod refusal;
 mod signature;
 mod state;
+mod statistics;
 
 pub use api::{BindError, Simulator};
 

@@ -10,6 +10,7 @@ use super::iam::{Iam, LoggedIn};
 use super::jobs::Job;
 use super::objects::{self, Page, TYPES};
 use super::refusal::Refusal;
+use super::statistics::Statistics;
 use super::{Config, Request};
 
 /// Which page of what progress data, as it was asked for.
@@ -40,8 +41,7 @@ pub(super) struct World {
     epoch: Duration,
     jobs: Vec<Job>,
     iam: Iam,
-    /// The second that is counted, and the requests in it.
-    second: (u64, u32),
+    statistics: Statistics,
     faults: fastrand::Rng,
 }
 
@@ -52,7 +52,7 @@ impl World {
             epoch,
             jobs: Job::all(config.seed, config.jobs),
             iam: Iam::new(config.clone()),
-            second: (0, 0),
+            statistics: Statistics::default(),
             faults: fastrand::Rng::with_seed(config.seed),
             config,
         }
@@ -126,7 +126,13 @@ impl World {
 
     /// A log-in with a password.
     pub(super) fn log_in(&mut self, request: &Request, elapsed: Duration) -> Result<LoggedIn, Refusal> {
-        self.iam.log_in(request.body(), self.epoch + elapsed)
+        let answer = self.iam.log_in(request.body(), self.epoch + elapsed);
+        match &answer {
+            Ok(_) => self.statistics.log_in(elapsed),
+            Err(refusal) if refusal.status == 400 => {}
+            Err(_) => self.statistics.authentication_failure(elapsed),
+        }
+        answer
     }
 
     /// The projects of this name.
@@ -136,7 +142,10 @@ impl World {
         name: Option<&str>,
         elapsed: Duration,
     ) -> Result<Value, Refusal> {
-        self.iam.authenticate(request, self.epoch + elapsed).map_err(|stranger| stranger.to_iam())?;
+        if let Err(stranger) = self.iam.authenticate(request, self.epoch + elapsed) {
+            self.statistics.authentication_failure(elapsed);
+            return Err(stranger.to_iam());
+        }
         Ok(self.iam.projects(name))
     }
 
@@ -150,10 +159,24 @@ impl World {
         self.iam.security_key(request, self.epoch + elapsed)
     }
 
+    /// What happened so far.
+    pub(super) fn statistics(&mut self, elapsed: Duration) -> Statistics {
+        self.statistics.report(elapsed)
+    }
+
     /// What each request to DRS must pass: the quota, who it is from, the project, and the faults.
     fn enter(&mut self, request: &Request, project: &str, elapsed: Duration) -> Result<(), Refusal> {
-        self.admit(elapsed)?;
-        self.iam.authenticate(request, self.epoch + elapsed).map_err(|stranger| stranger.to_drs())?;
+        if !self.statistics.request(elapsed, self.config.requests_per_second) {
+            let quota = self.config.requests_per_second.unwrap_or_default();
+            let message = format!(
+                "The throttling threshold has been reached: policy user over ratelimit,limit:{quota},time:1 second"
+            );
+            return Err(Refusal { retry_after: Some(1), ..Refusal::drs(429, "APIGW.0308", message) });
+        }
+        if let Err(stranger) = self.iam.authenticate(request, self.epoch + elapsed) {
+            self.statistics.authentication_failure(elapsed);
+            return Err(stranger.to_drs());
+        }
         if project != self.config.project_id {
             return Err(Refusal::drs(403, "DRS.M00261", "The project ID is invalid."));
         }
@@ -161,23 +184,6 @@ impl World {
             return Err(abnormal());
         }
         Ok(())
-    }
-
-    /// Counts the request against the quota, by whole seconds as the gateway does.
-    fn admit(&mut self, elapsed: Duration) -> Result<(), Refusal> {
-        let Some(quota) = self.config.requests_per_second else { return Ok(()) };
-        let (second, requests) = &mut self.second;
-        if *second != elapsed.as_secs() {
-            (*second, *requests) = (elapsed.as_secs(), 0);
-        }
-        *requests = requests.saturating_add(1);
-        if *requests <= quota {
-            return Ok(());
-        }
-        let message = format!(
-            "The throttling threshold has been reached: policy user over ratelimit,limit:{quota},time:1 second"
-        );
-        Err(Refusal { retry_after: Some(1), ..Refusal::drs(429, "APIGW.0308", message) })
     }
 
     fn job(&self, id: &str, elapsed: Duration) -> Result<&Job, Refusal> {
@@ -390,6 +396,8 @@ mod tests {
         assert_eq!(detail(&mut world, &ids[0], None, SECOND), "DRS.M00202");
         assert_eq!(detail(&mut world, "other", Some("progress"), SECOND), "DRS.M05003");
         assert_eq!(detail(&mut world, &ids[4], Some("progress"), 120 * SECOND), "DRS.M05004");
+        let statistics = serde_json::to_value(world.statistics(SECOND)).unwrap();
+        assert_eq!(statistics["authentication_failures"], json!([1000, 1000, 1000, 1000, 1000, 1000]));
     }
 
     #[test]
@@ -405,6 +413,8 @@ mod tests {
         assert_eq!(detail.unwrap_err().status, 429);
         assert!(throttled.projects(&with_token("simulated-token"), None, SECOND).is_ok());
         assert!(ask(&mut throttled, &asked, 2 * SECOND).is_ok());
+        let statistics = serde_json::to_value(throttled.statistics(2 * SECOND)).unwrap();
+        assert_eq!(statistics["seconds"][1], json!({"requests": 4, "refused": 2}));
 
         let mut faulty = world(Config { fault_percent: 30, ..Config::default() });
         let faults = (0..1_000).filter(|_| ask(&mut faulty, &asked, SECOND).is_err()).count();
