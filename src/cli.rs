@@ -37,7 +37,7 @@ struct Cli {
 enum Command {
     /// Run a simulated DRS and the exporter on it, on this machine only; no configuration needed.
     Demo,
-    /// Run the simulated DRS alone.
+    /// Run the simulated DRS and IAM alone.
     Simulate(Simulate),
     /// Read the configuration and print every problem in it.
     Check {
@@ -81,7 +81,7 @@ struct Simulate {
     /// The address to serve at.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10059")]
     listen: SocketAddr,
-    /// How many jobs there are.
+    /// How many jobs there are; each seventh has two children.
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     jobs: usize,
     /// How many tables each job has.
@@ -90,13 +90,19 @@ struct Simulate {
     /// What names and paces follow from.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// How long tokens from a log-in and temporary keys are good for, by what they say of themselves.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+    token_ttl: Duration,
+    /// When tokens from a log-in end without having said so, as after a change of the password.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    token_dies_after: Option<Duration>,
     /// How long each answer takes, such as 50ms.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     latency: Duration,
-    /// Requests allowed in each second; more are refused with 429.
+    /// Requests to DRS allowed in each second; more are refused with 429.
     #[arg(long, value_name = "NUMBER")]
     requests_per_second: Option<u32>,
-    /// How many of 100 requests fail with 500.
+    /// How many of 100 requests to DRS fail with 500.
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     fault_percent: u8,
 }
@@ -112,8 +118,17 @@ impl Web {
 
 impl From<Simulate> for simulator::Config {
     fn from(flags: Simulate) -> Self {
-        let Simulate { jobs, objects, seed, latency, requests_per_second, fault_percent, listen: _ } = flags;
-        Self { jobs, objects, seed, latency, requests_per_second, fault_percent, ..Self::default() }
+        Self {
+            jobs: flags.jobs,
+            objects: flags.objects,
+            seed: flags.seed,
+            token_ttl: flags.token_ttl,
+            token_dies_after: flags.token_dies_after,
+            latency: flags.latency,
+            requests_per_second: flags.requests_per_second,
+            fault_percent: flags.fault_percent,
+            ..Self::default()
+        }
     }
 }
 

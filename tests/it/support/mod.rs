@@ -4,6 +4,7 @@ pub mod drs;
 pub mod exporter;
 pub mod prometheus;
 pub mod samples;
+pub mod simulator;
 pub mod tools;
 
 use std::future::Future;
