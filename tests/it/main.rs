@@ -15,3 +15,4 @@ mod process;
 mod readme;
 mod simulate;
 mod support;
+mod vendor;

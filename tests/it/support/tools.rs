@@ -29,3 +29,15 @@ pub fn python(package: &str, script: &str, input: &[u8]) -> String {
     assert!(output.status.success(), "{errors}");
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// Runs a Python script with the `python3` of the path and the vendor's SDK, and gives what it printed.
+pub fn vendor_python(script: &str, input: &[u8]) -> String {
+    let packages = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python");
+    let script = format!("import sys; sys.path.insert(0, {packages:?})\n{script}");
+    let output = run("python3", "python3", &["-c", &script], input);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let install = "python3 -m pip install --target target/python huaweicloudsdkdrs==3.1.219";
+    assert!(!errors.contains("ModuleNotFoundError"), "{errors}\ninstall it: {install}");
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
