@@ -5,13 +5,14 @@
 //! Values flow one way:
 //!
 //! ```text
-//! config → app → auth → drs → poller → store → exposition → http
+//! config → app → cloud → auth → drs → poller → store → exposition → http
 //! ```
 //!
 //! | module | what it owns |
 //! |---|---|
 //! | [`model`] | the words: jobs, types, objects, listings, outcomes |
-//! | [`auth`] | ways in |
+//! | [`cloud`] | one exchange with the cloud, for IAM and DRS alike |
+//! | [`auth`] | ways in, and when they may be tried |
 //! | [`drs`] | the API: one listing, whole or not at all |
 //! | [`poller`] | when to ask, and what came of it |
 //! | [`store`] | the newest group of each job and type |

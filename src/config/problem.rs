@@ -96,6 +96,11 @@ impl Problems {
         self.found.is_empty()
     }
 
+    /// Whether something was told of what stands at the path.
+    pub(super) fn told(&self, path: &KeyPath) -> bool {
+        self.found.iter().any(|problem| told_by(problem, path))
+    }
+
     /// Remembers that a variable gave what stands at the path.
     pub(super) fn overridden(&mut self, path: KeyPath, variable: String) {
         self.overrides.push((path, variable));
@@ -104,7 +109,7 @@ impl Problems {
     /// Adds a problem, unless one at the same place, or around it, was told already: a value that could not be read is not
     /// also missing.
     pub(super) fn add(&mut self, path: &KeyPath, message: impl Into<String>) {
-        if !path.parts().is_empty() && self.found.iter().any(|problem| told_by(problem, path)) {
+        if !path.parts().is_empty() && self.told(path) {
             return;
         }
         let variable = self.overrides.iter().find(|(overridden, _)| path.begins_with(overridden));

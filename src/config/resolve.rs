@@ -98,11 +98,11 @@ impl Checker<'_> {
         let region = account.region.map(|Text(region)| region);
         let endpoint = account.endpoint.map(|Text(endpoint)| endpoint);
         let endpoint = endpoint.or_else(|| region.as_ref()?.endpoint(Service::Drs).ok());
-        let endpoint = self.required(
-            endpoint,
-            &place.key("region"),
-            "the region, such as `ap-southeast-3`, or as `endpoint` the address of DRS",
-        );
+        if endpoint.is_none() && !self.problems.told(&place.key("region")) {
+            let message =
+                "is missing; expected the address of DRS, or a `region`, such as `ap-southeast-3`, which gives it";
+            self.problems.add(&place.key("endpoint"), message);
+        }
         let way = match account.auth {
             Some(Map(auth)) => self.auth(auth, &place.key("auth")),
             None => Some(Way::Chain),

@@ -7,29 +7,34 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// For each module, the modules of the crate that it may name.
-const MAY_KNOW: [(&str, &[&str]); 12] = [
+const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("model", &[]),
-    ("auth", &[]),
-    ("drs", &["auth", "model"]),
+    ("cloud", &["model"]),
+    ("auth", &["cloud"]),
+    ("drs", &["auth", "cloud", "model"]),
     ("poller", &["drs", "model"]),
-    ("store", &["model"]),
+    ("store", &[]),
     ("exposition", &["store", "model"]),
-    ("http", &["exposition", "model"]),
-    ("config", &["auth", "drs", "exposition", "model", "poller"]),
+    ("http", &["exposition"]),
+    ("config", &["auth", "cloud", "drs", "exposition", "model", "poller"]),
     ("simulator", &[]),
     ("telemetry", &[]),
-    ("app", &["auth", "config", "drs", "exposition", "http", "model", "poller", "simulator"]),
+    ("app", &["auth", "cloud", "config", "drs", "exposition", "http", "model", "poller", "simulator"]),
     ("cli", &["app", "http", "simulator", "telemetry"]),
 ];
 
 /// For each crate that is at home in some modules only, those modules.
-const AT_HOME: [(&str, &[&str]); 6] = [
+const AT_HOME: [(&str, &[&str]); 10] = [
     ("axum", &["http", "simulator"]),
-    ("reqwest", &["auth", "drs"]),
+    ("reqwest", &["auth", "cloud", "drs"]),
     ("figment", &["config"]),
     ("clap", &["cli", "telemetry"]),
     ("anyhow", &["app", "cli"]),
     ("procfs", &["exposition"]),
+    ("indicatif", &["app", "cli", "telemetry"]),
+    ("regex", &["poller"]),
+    ("configparser", &["auth"]),
+    ("tempfile", &["app"]),
 ];
 
 #[test]

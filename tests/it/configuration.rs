@@ -85,7 +85,7 @@ stale_after = "soon"
     many.toml: accounts[0].limits.max_response_bytes: expected a size such as `16MiB`; found string "lots"
     many.toml: accounts[0].offset_counts: expected `rows` or `pages`; found string "bytes"
     many.toml: accounts[0].project_id: expected text; put it in quotes if it looks like a number; found signed int `5`
-    many.toml: exposition.job_label: expected a label name such as `drs_job`: letters, digits and `_`, no digit first, no `__` first, and none of type, src_db, src_tb, dst_db, dst_tb, state, outcome, reason, error_code, account; found string "type"
+    many.toml: exposition.job_label: expected a label name such as `drs_job`: letters, digits and `_`, no digit first, no `__` first, and none of type, src_db, src_tb, dst_db, dst_tb, state, outcome, reason, error_code, account, operation, name, region, job_type, engine_type, task_type, status, version; found string "type"
     many.toml: poll.stale_after: expected a duration such as `30s`, `5m` or `1h`; found string "soon"
     many.toml: exposition.max_label_bytes: expected a number from 64 to 1048576; found 10
     many.toml: accounts[0].auth.token: expected exactly one of `file` and `env`
@@ -101,17 +101,13 @@ async fn what_is_missing_is_named() {
     ");
     insta::assert_snapshot!(refused("bare.yml", "accounts: [{jobs: [{}, {id: b, types: []}]}, null]", &[]).await, @"
     bare.yml: accounts[0].name: is missing; expected a name for the account
-    bare.yml: accounts[0].endpoint: is missing; expected the address of DRS, such as `https://drs.ap-southeast-3.myhuaweicloud.com`
-    bare.yml: accounts[0].project_id: is missing; expected the id of the project
-    bare.yml: accounts[0].auth: is missing; expected a way to log in, such as `token`
+    bare.yml: accounts[0].endpoint: is missing; expected the address of DRS, or a `region`, such as `ap-southeast-3`, which gives it
     bare.yml: accounts[0].jobs[0].id: is missing; expected the id of the job, as the console shows it
-    bare.yml: accounts[0].jobs[1].types: expected at least one type; leave the key out for all of them
+    bare.yml: accounts[0].jobs[1].types: expected at least one: a type of objects, such as `table`; leave the key out for what is usual
     bare.yml: accounts[1].name: is missing; expected a name for the account
-    bare.yml: accounts[1].endpoint: is missing; expected the address of DRS, such as `https://drs.ap-southeast-3.myhuaweicloud.com`
-    bare.yml: accounts[1].project_id: is missing; expected the id of the project
-    bare.yml: accounts[1].auth: is missing; expected a way to log in, such as `token`
-    bare.yml: accounts[1].jobs: expected a list of at least one job
-    11 problems in the configuration; nothing was started
+    bare.yml: accounts[1].endpoint: is missing; expected the address of DRS, or a `region`, such as `ap-southeast-3`, which gives it
+    bare.yml: accounts[1].jobs: expected a list of at least one job, or `discovery`
+    7 problems in the configuration; nothing was started
     ");
 }
 

@@ -71,7 +71,7 @@ async fn it_is_ready_once_each_type_was_polled_and_healthy_before() {
     let answer = exporter.get("/-/ready").await;
     assert_eq!(answer.status(), 503);
     let words = answer.text().await.unwrap();
-    assert_eq!(words, "Not ready: the first poll of 2 job types is still to come.\n");
+    assert_eq!(words, "Not ready: 2 first polls are still to come.\n");
     assert_eq!(exporter.get("/-/healthy").await.status(), 200);
 
     let quick = Exporter::start(&drs.config(&["{id: other, types: [table, view]}"])).await;
