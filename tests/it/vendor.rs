@@ -1,5 +1,9 @@
-//! The vendor's own SDK against the simulator: what the simulator takes for a good signature is what the vendor's SDK makes, and
-//! what it answers is what the SDK reads.
+//! The vendor's own SDK against the simulator and against our signer: what both take for a good signature is what the vendor's
+//! SDK makes, and what the simulator answers is what the SDK reads.
+
+use drs_exporter::auth::{Key, ToSign, authorization};
+use fastrand::Rng;
+use serde_json::{Value, json};
 
 use crate::support::simulator::Simulator;
 use crate::support::tools::vendor_python;
@@ -164,4 +168,80 @@ assert status(uri, headers) == 200
 print("refused")
 "#;
     assert_eq!(vendor_python(&script(flip), simulator.url("").as_bytes()), "refused\n");
+}
+
+/// Text of up to so many characters, of those that are encoded and those that are not.
+fn text(rng: &mut Rng, most: usize) -> String {
+    const CHARACTERS: &[char] =
+        &['a', 'Z', '0', '-', '_', '.', '~', ' ', '+', '/', '%', '&', '=', '*', ':', '?', '#', 'ü', '数', '🐘'];
+    (0..rng.usize(0..=most)).map(|_| *rng.choice(CHARACTERS).unwrap()).collect()
+}
+
+/// A request as no user would make it: any path, repeated keys, empty values, headers in any order, a temporary key or not.
+fn request(rng: &mut Rng) -> Value {
+    let path: Vec<String> = (0..rng.usize(1..5)).map(|_| text(rng, 6).replace(['/', '%'], "")).collect();
+    let mut query: Vec<(String, String)> = (0..rng.usize(0..6)).map(|_| (text(rng, 3), text(rng, 6))).collect();
+    if let Some((key, _)) = query.first().cloned() {
+        query.push((key, text(rng, 2)));
+    }
+    let mut headers = vec![("Host", "drs.example.com".to_owned()), ("X-Sdk-Date", "20261122T190000Z".to_owned())];
+    for name in ["Content-Type", "x-language", "X-Project-Id", "X-Security-Token", "left_out"] {
+        if rng.bool() {
+            let value =
+                if name == "Content-Type" { "application/json".to_owned() } else { format!("  {}", text(rng, 9)) };
+            headers.push((name, value));
+        }
+    }
+    rng.shuffle(&mut headers);
+    let method: &str = rng.choice(["GET", "POST", "PUT", "DELETE"]).unwrap();
+    let (id, secret) = (format!("AK{}", rng.u32(..)), text(rng, 40));
+    json!({
+        "method": method, "path": format!("/{}", path.join("/")), "query": query, "headers": headers, "body": text(rng, 20),
+        "id": id, "secret": format!("s{secret}"),
+    })
+}
+
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn ours(request: &Value) -> String {
+    let text = |key: &str| request[key].as_str().unwrap();
+    let to_sign = ToSign {
+        method: text("method"),
+        path: text("path"),
+        query: pairs(&request["query"]),
+        headers: pairs(&request["headers"]),
+        body: text("body").as_bytes(),
+        date: "20261122T190000Z",
+    };
+    authorization(&Key { id: text("id").into(), secret: text("secret").into() }, &to_sign)
+}
+
+#[test]
+fn a_thousand_signatures_are_those_of_the_vendor() {
+    let sign = r#"
+import json, sys
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.sdk_request import SdkRequest
+from huaweicloudsdkcore.signer.signer import Signer
+
+def sign(one):
+    request = SdkRequest(
+        method=one["method"], schema="https", host="drs.example.com", resource_path=one["path"],
+        query_params=[tuple(pair) for pair in one["query"]], header_params=dict(one["headers"]), body=one["body"],
+    )
+    Signer(BasicCredentials(one["id"], one["secret"], "p")).sign(request)
+    return request.header_params["Authorization"]
+
+print(json.dumps([sign(one) for one in json.load(sys.stdin)]))
+"#;
+    let mut rng = Rng::with_seed(20_261_122);
+    let requests: Vec<Value> = (0..1_000).map(|_| request(&mut rng)).collect();
+    let signed = vendor_python(sign, serde_json::to_string(&requests).unwrap().as_bytes());
+    let theirs: Vec<String> = serde_json::from_str(&signed).unwrap();
+    assert_eq!(theirs.len(), requests.len());
+    for (request, theirs) in requests.iter().zip(theirs) {
+        assert_eq!(ours(request), theirs, "{request:#}");
+    }
 }
