@@ -1,11 +1,14 @@
 //! What an account asks of the cloud: no more than its budget, and nothing for as long as the cloud says.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use wiremock::ResponseTemplate;
 
 use crate::support::drs::{Drs, failure, whole};
+use crate::support::eventually_within;
 use crate::support::exporter::Exporter;
+use crate::support::simulator::Simulator;
 
 /// When each request came, of all these jobs.
 fn times(drs: &Drs, jobs: &[&str]) -> Vec<Instant> {
@@ -109,4 +112,55 @@ async fn a_job_of_many_pages_does_not_starve_the_others() {
     let samples = exporter.polled("large", "table", "success", 1.0).await;
     let small = samples.polls("small", "table", "success");
     assert!(small >= 3.0, "while the large job took four seconds at least, the small one was polled {small} times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_as_long_as_it_was_told_to_wait_nothing_is_asked() {
+    let drs = Drs::answering(|ask| match ask.nth {
+        0 => failure(429, "APIGW.0308").insert_header("Retry-After", "20"),
+        _ => whole(ask, 1),
+    })
+    .await;
+    let config = drs.config(&["{id: refused, types: [table]}", "{id: other, interval: 1m}"]);
+    let exporter = Exporter::start(&config.replace("timeout: 2s", "timeout: 2s, concurrency: 1")).await;
+    exporter.polled("refused", "table", "success", 1.0).await;
+    let times = times(&drs, &["refused", "other"]);
+    let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(longest >= Some(Duration::from_secs(20)), "the longest silence was {longest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_jobs_of_nine_types_fit_into_ten_requests_a_second() {
+    let simulator = Simulator::start(&["--jobs", "36", "--requests-per-second", "10"]).await;
+    let limits = "limits: {requests_per_second: 9, burst: 1}";
+    let config = simulator.config.replace("limits: {requests_per_second: 1000, burst: 1000}", limits);
+    // With children there are 46 jobs; 40 of them are followed, each minute, and never taken for settled.
+    let config: Vec<String> = config.lines().map(|line| line.replace("interval: 1s", "interval: 1m")).collect();
+    let followed = config.iter().position(|line| line.contains("- {id:")).unwrap() + 40;
+    let config = config[..followed].join("\n") + "\npoll: {settled_interval: 1m}\n";
+    let exporter = Exporter::start(&config).await;
+    let waited = r#"drs_api_budget_wait_seconds_total{account="simulated"}"#;
+    let half_way = exporter.until("waiting", |samples| samples.get(waited) > Some(0.0)).await;
+    let enough = Duration::from_secs(3 * 60);
+    // The polls of the first minute, and nearly all of the second one.
+    let samples = eventually_within(enough, "every type twice", || async {
+        let samples = exporter.samples().await;
+        let polled = samples.beginning("drs_polls_total");
+        let polls: f64 = polled.iter().map(|(_, polls)| polls).sum();
+        (polls >= 2.0 * 360.0 - 40.0).then_some(samples)
+    })
+    .await;
+    let polled =
+        |(series, polls): &(&str, f64)| (*polls > 0.0).then(|| series.split(",outcome").next().unwrap().to_owned());
+    let types: BTreeSet<String> = samples.beginning("drs_polls_total").iter().filter_map(polled).collect();
+    assert_eq!(types.len(), 360, "every type was refreshed");
+    assert!(samples.get(waited) > half_way.get(waited), "the wait is told");
+    let statistics = simulator.statistics().await;
+    let seconds = statistics["seconds"].as_array().unwrap();
+    let number = |second: &serde_json::Value, what: &str| second[what].as_u64().unwrap();
+    assert!(seconds.len() > 100, "{}", seconds.len());
+    assert!(seconds.iter().all(|second| number(second, "requests") <= 10), "{seconds:?}");
+    assert!(seconds.iter().all(|second| number(second, "refused") == 0), "{seconds:?}");
+    let busy = seconds.iter().filter(|second| number(second, "requests") >= 8).count();
+    assert!(busy > 40, "the budget is used: {busy} seconds of {}", seconds.len());
 }

@@ -9,6 +9,7 @@ mod demo;
 mod exposition;
 mod faults;
 mod listing;
+mod login;
 mod names;
 mod outcomes;
 mod process;
