@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use drs_exporter::exposition::families;
+use drs_exporter::exposition::{Family, families};
 use tempfile::TempDir;
 
-use crate::support::drs::{Drs, failure, whole};
 use crate::support::exporter::{Exporter, program};
+use crate::support::simulator::Simulator;
 
 const README: &str = include_str!("../../README.md");
 
@@ -21,30 +21,50 @@ fn series(line: &str) -> &str {
     line.rsplit_once(' ').unwrap().0
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_configuration_runs() {
-    let config = blocks("yaml").into_iter().find(|block| block.starts_with("accounts:")).unwrap();
-    let drs = Drs::answering(|ask| match &ask.headers["x-auth-token"][..] {
-        "the-token" => whole(ask, 1),
-        _ => failure(403, "DRS.M00100"),
-    })
-    .await;
-    let folder = TempDir::new().unwrap();
-    let token = folder.path().join("token");
-    std::fs::write(&token, "the-token\n").unwrap();
-    // Only where it leads to is changed, and how long it takes.
-    let mut here = config.to_owned();
-    let changes = [
-        ("https://drs.ap-southeast-3.myhuaweicloud.com", drs.uri()),
-        ("/run/secrets/drs-token", token.display().to_string()),
-        ("interval: 30s", "interval: 1s".to_owned()),
-    ];
+/// Runs the exporter on an example, of which only what is named is changed, with a key in these variables.
+async fn run(example: &str, changes: &[(&str, &str)], key: [&str; 2]) -> Exporter {
+    let mut here = example.to_owned();
     for (example, changed) in changes {
         assert_eq!(here.matches(example).count(), 1, "{example}");
-        here = here.replace(example, &changed);
+        here = here.replace(example, changed);
     }
-    let exporter = Exporter::start(&here).await;
-    exporter.polled("7a1f5b52-0b52-4bd8-9a43-2d1b7c1fjb502", "view", "success", 1.0).await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("drs-exporter.yml");
+    std::fs::write(&file, here).unwrap();
+    let mut command = program();
+    command.args(["--web.listen-address=127.0.0.1:0", "--config.file"]).arg(&file);
+    command.env(key[0], "SIMULATEDACCESSKEY").env(key[1], "simulated-secret-key");
+    Exporter::run(command, folder).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configurations_run() {
+    let simulator = Simulator::start(&[]).await;
+    let address = simulator.url("");
+    let region = format!("region: simulated-1\n    endpoint: {address}\n    iam_endpoint: {address}");
+    let region = ("region: ap-southeast-3", region.as_str());
+    let job = simulator.jobs().remove(0);
+    let configurations: Vec<&str> = blocks("yaml").into_iter().filter(|block| block.starts_with("accounts:")).collect();
+    let [short, long] = configurations[..] else { panic!("expected two configurations") };
+    let exporter = run(short, &[region], ["HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"]).await;
+    exporter.until("the jobs", |samples| samples.beginning("drs_job_info").len() == 5).await;
+    let id = ("163b98e8-6088-46c3-8b86-c18fea6jb502", job.as_str());
+    let exporter = run(long, &[region, id, ("interval: 30s", "interval: 1s")], ["DRS_AK", "DRS_SK"]).await;
+    exporter.polled(&job, "view", "success", 1.0).await;
+}
+
+#[tokio::test]
+async fn every_way_in_of_the_table_can_be_configured() {
+    let rows: Vec<&str> = README.lines().skip_while(|line| !line.starts_with("| way in |")).skip(2).take(4).collect();
+    for row in rows {
+        let way = row.split('`').nth(1).unwrap();
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("drs-exporter.yml");
+        let config = format!("accounts: [{{name: a, region: ap-southeast-3, discovery: {{}}, auth: {{{way}}}}}]");
+        std::fs::write(&file, config).unwrap();
+        let output = program().args(["check", "--config.file"]).arg(&file).output().await.unwrap();
+        assert!(output.status.success(), "{way}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,14 +81,20 @@ async fn the_excerpt_is_what_the_demo_serves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tables_name_every_metric_and_no_other() {
-    let drs = Drs::answering(|ask| whole(ask, 1)).await;
-    let exporter = Exporter::start(&drs.config(&["{id: j, types: [table]}"])).await;
-    exporter.polled("j", "table", "success", 1.0).await;
+    let simulator = Simulator::start(&["--jobs", "1"]).await;
+    let user = "auth: {password: {user: monitor, domain: simulated-domain, password: simulated-password}}";
+    let with_iam = format!("{user}\n    iam_endpoint: {}\n    discovery: {{}}", simulator.url(""));
+    let exporter = Exporter::start(&simulator.config.replace("auth: {token: simulated-token}", &with_iam)).await;
+    let job = simulator.jobs().remove(0);
+    exporter.polled(&job, "table", "success", 1.0).await;
+    exporter.until("a list", |samples| !samples.beginning("drs_discovery_last_success").is_empty()).await;
     let body = String::from_utf8(exporter.body("text/plain", "").await).unwrap();
     let served = body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let mut metrics: BTreeSet<(String, String)> =
         served.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
-    metrics.extend(families().map(|family| (family.name.to_owned(), format!("{:?}", family.kind).to_lowercase())));
+    // In the text that most read, an info is a gauge.
+    let kind = |family: &Family| format!("{:?}", family.kind).to_lowercase().replace("info", "gauge");
+    metrics.extend(families().map(|family| (family.name.to_owned(), kind(&family))));
     metrics.retain(|(name, _)| !name.starts_with("process_"));
 
     let rows = README.lines().filter(|line| line.starts_with("| `drs_"));
