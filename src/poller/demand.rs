@@ -59,7 +59,7 @@ impl Demand {
                 if needed > allowed * 0.9 {
                     "raise it as far as DRS allows, or poll less often or fewer `types`"
                 } else {
-                    "DRS answers slowly: poll less often, or raise `limits.concurrency`"
+                    "DRS answers slowly or made the account pause: poll less often, or raise `limits.concurrency`"
                 }
             );
         } else if state.late.is_empty() && state.told {

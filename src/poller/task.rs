@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -92,10 +92,7 @@ impl<P: Publish> Task<P> {
         let mut started = Instant::now();
         let mut due = started + schedule::first_delay(start, &self.key, self.interval);
         loop {
-            let rung = tokio::select! {
-                rung = self.until_too_old(wait(due, &mut ring)) => rung,
-                () = &mut stop => break,
-            };
+            let Some(rung) = self.attend(wait(due, &mut ring), stop.as_mut()).await else { break };
             if rung {
                 // A ring cannot make two polls follow each other faster than the interval.
                 due = due.min(Instant::now().max(started + self.interval));
@@ -104,10 +101,7 @@ impl<P: Publish> Task<P> {
             started = Instant::now();
             let (job, config) = (Arc::clone(&self.job), self.config.clone());
             let poll = round::run(&job, self.key.object_type, config.page_size, self.deadline());
-            let round = tokio::select! {
-                round = self.until_too_old(poll) => round,
-                () = &mut stop => break,
-            };
+            let Some(round) = self.attend(poll, stop.as_mut()).await else { break };
             let now = Instant::now();
             let period = schedule::period(round.pace, self.interval, config.settled_interval);
             // A poll that was held up by faults says so itself.
@@ -136,13 +130,19 @@ impl<P: Publish> Task<P> {
         self.interval.max(self.config.stale_after)
     }
 
-    /// Waits for `event`, and meanwhile lets the listing go when it becomes too old.
-    async fn until_too_old<T>(&mut self, event: impl Future<Output = T>) -> T {
+    /// Waits for `event`, and meanwhile lets the listing go when it becomes too old; nothing after `stop`. A report that is on
+    /// its way then is not broken off, so that it cannot arrive later.
+    async fn attend<T>(
+        &mut self,
+        event: impl Future<Output = T>,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<T> {
         let mut event = pin!(event);
         loop {
             let too_old = self.shown_until();
             tokio::select! {
-                happened = &mut event => return happened,
+                happened = &mut event => return Some(happened),
+                () = &mut stop => return None,
                 () = async { match too_old { Some(at) => sleep_until(at).await, None => pending().await } } => {
                     warn!(
                         job = %self.key.job, r#type = %self.key.object_type,
