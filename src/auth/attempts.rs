@@ -283,7 +283,8 @@ impl Log {
             Standing::Doubted(doubt) => doubt.why.clone(),
             Standing::Unknown | Standing::Trusted => "again and again".to_owned(),
         };
-        Error::Held { until: SystemTime::now() + until.saturating_duration_since(Instant::now()), why }
+        let shown = SystemTime::now() + until.saturating_duration_since(Instant::now());
+        Error::Held { until: shown, at: until, why }
     }
 }
 

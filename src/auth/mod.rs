@@ -36,6 +36,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use reqwest::Request;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 
 use crate::cloud::{BuildError, Endpoint, InvalidEndpoint, ProjectId, Region, Service};
 use attempts::Attempts;
@@ -174,6 +175,8 @@ pub enum Error {
     Held {
         /// When the next attempt may be made.
         until: SystemTime,
+        /// The same by the clock that cannot be set.
+        at: Instant,
         /// What the last refusal said.
         why: String,
     },

@@ -198,7 +198,7 @@ fn interpret<T>(reply: &Reply, parse: fn(&[u8]) -> Result<T, String>) -> Result<
     let counted = if code.is_empty() { ErrorCode::new(&format!("http_{status}")) } else { ErrorCode::new(&code) };
     let message = refusal.message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
     let what = format!("DRS answered HTTP {status} {}{message}", one_line(&code));
-    Err(ApiError { class, code: Some(counted), what: what.trim_end().to_owned() })
+    Err(ApiError { class, code: Some(counted), not_before: None, what: what.trim_end().to_owned() })
 }
 
 /// `Retry-After` in seconds. Its other form, a date, depends on two clocks and is not read; the backoff serves then.

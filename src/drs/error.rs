@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use crate::auth;
 use crate::model::ErrorCode;
 
@@ -46,20 +48,25 @@ pub struct ApiError {
     pub class: Class,
     /// What it is counted by; nothing where no request was sent.
     pub code: Option<ErrorCode>,
+    /// Where it is no use to ask again before: when it will be.
+    pub not_before: Option<Instant>,
     pub(super) what: String,
 }
 
 impl ApiError {
     /// A failure that brought no answer of DRS's own: `word` is counted.
     pub(super) fn local(class: Class, word: &str, what: String) -> Self {
-        Self { class, code: Some(ErrorCode::new(word)), what }
+        Self { class, code: Some(ErrorCode::new(word)), not_before: None, what }
     }
 
     /// DRS was not asked, since nothing could be made that proves who is asking, or not yet.
     pub(super) fn not_asked(error: auth::Error) -> Self {
         // An account that may not try again yet has told before what went wrong.
-        let code = (!matches!(error, auth::Error::Held { .. })).then(|| ErrorCode::new("log_in"));
-        Self { class: Class::Auth { renewed: false }, code, what: error.to_string() }
+        let (code, not_before) = match &error {
+            auth::Error::Held { at, .. } => (None, Some(*at)),
+            _ => (Some(ErrorCode::new("log_in")), None),
+        };
+        Self { class: Class::Auth { renewed: false }, code, not_before, what: error.to_string() }
     }
 
     /// The account pauses, and no request was sent.
@@ -67,7 +74,7 @@ impl ApiError {
         // There is no such text for a time before 1970, which a wrong clock may show.
         let until = humantime::format_rfc3339_seconds(until.max(SystemTime::UNIX_EPOCH));
         let what = format!("the account makes no request before {until}, since DRS asked for fewer");
-        Self { class: Class::Throttled { named: None }, code: None, what }
+        Self { class: Class::Throttled { named: None }, code: None, not_before: None, what }
     }
 
     fn advice(&self) -> &'static str {

@@ -166,6 +166,14 @@ impl Job {
 }
 
 impl ListError {
+    /// When it will be of use to ask again, where it is not before.
+    pub fn not_before(&self) -> Option<Instant> {
+        match self {
+            Self::Page { error, .. } => error.not_before,
+            Self::Short { .. } | Self::TooMany { .. } => None,
+        }
+    }
+
     /// What the failure asks of the poller; nothing in particular where DRS answered, but not with a whole listing.
     pub fn class(&self) -> Option<Class> {
         match self {

@@ -16,6 +16,8 @@ pub(super) struct Round {
     pub(super) change: Change,
     /// How much hurry there is with the next one.
     pub(super) pace: Pace,
+    /// When the account may try again to be let in, if that was what stood in the way.
+    pub(super) again_at: Option<Instant>,
     /// What was asked for it.
     pub(super) tally: Tally,
     /// Rows of the listing that are left out, by reason.
@@ -67,12 +69,12 @@ fn failure(error: &ListError) -> Round {
         None => (Outcome::Error, Pace::Usual),
     };
     let change = if outcome == Outcome::Gone { Change::Drop } else { Change::Keep };
-    Round { pace, problem: Some(error.to_string()), ..Round::new(outcome, change) }
+    Round { pace, again_at: error.not_before(), problem: Some(error.to_string()), ..Round::new(outcome, change) }
 }
 
 impl Round {
     fn new(outcome: Outcome, change: Change) -> Self {
         let (tally, dropped) = (Tally::default(), BTreeMap::new());
-        Self { outcome, change, pace: Pace::Usual, tally, dropped, problem: None }
+        Self { outcome, change, pace: Pace::Usual, again_at: None, tally, dropped, problem: None }
     }
 }

@@ -109,7 +109,8 @@ impl<P: Publish> Task<P> {
                 self.demand.polled(&self.key, round.tally.requests, now - due, period);
             }
             let next = schedule::next(due, period, now);
-            due = next.due;
+            // What an account's log-in held up is made up for as soon as the account may try again.
+            due = round.again_at.map_or(next.due, |at| next.due.min(at.max(now)));
             self.status.skipped += next.skipped;
             if self.record(round, started, now).await {
                 ring.mark_unchanged();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use wiremock::{Request, ResponseTemplate};
 
 use crate::support::drs::{Ask, Drs, failure, whole};
-use crate::support::eventually;
 use crate::support::exporter::{Exporter, program};
 use crate::support::samples::Samples;
 use crate::support::simulator::Simulator;
+use crate::support::{PATIENCE, eventually, eventually_within};
 
 const JOB: &str = "{id: j, types: [table]}";
 
@@ -335,4 +335,29 @@ async fn where_no_way_is_named_the_vendors_places_are_looked_at_in_their_order()
         (failures <= 3 * MOST).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_refused_for_a_while_is_back_with_the_next_attempt() {
+    let refused = AtomicUsize::new(0);
+    let drs = Drs::answering(move |ask| match refused.fetch_add(1, Ordering::SeqCst) {
+        0 => failure(401, "APIGW.0301"),
+        _ => whole(ask, 1),
+    })
+    .await;
+    // Of the polls that come while nothing may be asked, none waits for its next turn after that.
+    let config = config(&drs, ACCESS_KEY, &["{id: j, interval: 50s}", "{id: k, interval: 50s}"]);
+    let exporter = Exporter::start(&config.replace("settled_interval: 1s", "settled_interval: 50s")).await;
+    let back = || async {
+        let samples = exporter.samples().await;
+        let good = samples.beginning("drs_poll_success").iter().filter(|(_, good)| *good == 1.0).count();
+        (good == 18).then_some(samples)
+    };
+    let samples = eventually_within(2 * PATIENCE, "every type of both jobs", back).await;
+    let refusals: f64 = samples.beginning("drs_api_errors_total").iter().map(|(_, times)| times).sum();
+    assert_eq!(refusals, 1.0);
+    let asked: Vec<Instant> = drs.all_asked().iter().map(|ask| ask.at).collect();
+    assert!(asked[1] - asked[0] >= Duration::from_secs(75), "{:?}", asked[1] - asked[0]);
+    let last = asked.iter().filter(|at| **at - asked[0] < Duration::from_secs(75 + 50)).count();
+    assert!(last >= 19, "all within one interval of the attempt: {last}");
 }
