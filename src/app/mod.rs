@@ -133,9 +133,10 @@ fn shared(config: &Config, registry: Registry, own_metrics: bool) -> anyhow::Res
 
 /// The connection of one account.
 async fn connect(account: &Account, metrics: &Metrics) -> anyhow::Result<Arc<drs::Account>> {
-    let endpoint = &account.drs.endpoint;
-    if endpoint.is_exposed() {
-        warn!(account = account.drs.account, %endpoint, "secrets cross the network unencrypted; use https");
+    for endpoint in [&account.drs.endpoint].into_iter().chain(&account.drs.auth.iam_endpoint) {
+        if endpoint.is_exposed() {
+            warn!(account = account.drs.account, %endpoint, "secrets cross the network unencrypted; use https");
+        }
     }
     Ok(Arc::new(drs::Account::new(account.drs.clone(), metrics.drs.clone()).await?))
 }
