@@ -191,7 +191,6 @@ impl Log {
             Standing::Trusted | Standing::Unknown => {
                 MAX_ATTEMPTS.saturating_sub(nature.to_learn).min(MAX_ATTEMPTS.saturating_sub(self.made.len()))
             }
-            Standing::Doubted(_) if self.under_way > 0 => return Admission::Wait,
             Standing::Doubted(doubt) => {
                 if now < doubt.not_before && made_of.is_none_or(|made_of| made_of == doubt.made_of) {
                     return Admission::Held(doubt.not_before);
@@ -384,6 +383,15 @@ mod tests {
         log.accepted(again);
         assert_eq!(log.admission(now, USER, Some(7)), Admission::Go);
         assert_eq!(log.made.len(), 3, "two log-ins, and one refusal");
+    }
+
+    #[test]
+    fn a_token_that_is_refused_though_it_is_new_is_not_renewed_at_once() {
+        let (begin, mut log) = (Instant::now(), Log::default());
+        log.made.push_back(Attempt { at: begin, refused: false });
+        let ticket = log.begin(false);
+        assert!(!log.refused(ticket, begin, USER, 7, true, "no"));
+        assert_eq!(log.admission(begin, USER, Some(7)), Admission::Held(begin + 150 * SECOND));
     }
 
     #[test]

@@ -139,3 +139,34 @@ impl<C> Lease<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get(lease: &Lease<u32>, attempts: &Attempts, next: u32) -> (u32, u64) {
+        let ends = SystemTime::now() + Duration::from_secs(3600);
+        let lent = async { Ok(Lent { credential: next, ends }) };
+        let InUse { credential, generation } = lease.get(attempts, 0, lent).await.unwrap();
+        (*credential, generation)
+    }
+
+    #[tokio::test]
+    async fn a_late_refusal_of_what_was_renewed_meanwhile_drops_nothing() {
+        let (lease, attempts) = (Lease::new("a", Duration::ZERO, Metrics::default()), Attempts::default());
+        let (first, old) = get(&lease, &attempts, 1).await;
+        assert_eq!(get(&lease, &attempts, 2).await, (first, old), "it is kept while it is good");
+        lease.refused(old);
+        let (second, new) = get(&lease, &attempts, 2).await;
+        lease.refused(old);
+        assert_eq!((second, get(&lease, &attempts, 3).await), (2, (2, new)));
+    }
+
+    #[tokio::test]
+    async fn what_ended_before_it_came_is_told_and_not_used() {
+        let (lease, attempts) = (Lease::new("a", Duration::ZERO, Metrics::default()), Attempts::default());
+        let ended = async { Ok(Lent { credential: 1, ends: SystemTime::UNIX_EPOCH }) };
+        let error = lease.get(&attempts, 0, ended).await.err().unwrap();
+        assert!(error.to_string().contains("set the clock right"), "{error}");
+    }
+}

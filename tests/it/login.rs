@@ -26,15 +26,17 @@ const ACCESS_KEY: &str = "{access_key: {id: AK, secret: SK}}";
 /// A scripted DRS and an IAM that hands out the tokens `token-1`, `token-2` and so on, each good for so long.
 struct Cloud {
     drs: Drs,
-    log_ins: Arc<AtomicUsize>,
+    log_ins: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Cloud {
     async fn new(life: Duration, script: impl Fn(&Ask) -> ResponseTemplate + Send + Sync + 'static) -> Self {
-        let log_ins = Arc::new(AtomicUsize::new(0));
+        let log_ins = Arc::new(Mutex::new(Vec::new()));
         let count = Arc::clone(&log_ins);
         let other = move |request: &Request| {
-            let nth = count.fetch_add(1, Ordering::SeqCst) + 1;
+            let mut log_ins = count.lock().unwrap();
+            log_ins.push(Instant::now());
+            let nth = log_ins.len();
             match request.url.path() {
                 "/v3/auth/tokens" => token(nth, life),
                 "/openstack/latest/securitykey" => security_key(nth, life),
@@ -45,7 +47,7 @@ impl Cloud {
     }
 
     fn log_ins(&self) -> usize {
-        self.log_ins.load(Ordering::SeqCst)
+        self.log_ins.lock().unwrap().len()
     }
 
     fn config(&self, auth: &str, jobs: &[&str]) -> String {
@@ -136,13 +138,16 @@ async fn a_token_that_dies_in_the_middle_of_a_listing_is_renewed_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_lent_is_renewed_ahead_of_its_end_and_by_one_request_at_a_time() {
     for auth in [PASSWORD, "{agency}"] {
-        let cloud = Cloud::new(Duration::from_secs(6), |ask| whole(ask, 1)).await;
+        let life = Duration::from_secs(8);
+        let cloud = Cloud::new(life, |ask| whole(ask, 1)).await;
         let exporter = Exporter::start(&cloud.config(auth, &["{id: j}", "{id: k}", "{id: l}"])).await;
         let first = exporter.until("the first log-in", |samples| expiry(samples, "test").is_some()).await;
         let later = |samples: &Samples| expiry(samples, "test") > expiry(&first, "test");
         let samples = exporter.until("a renewal", later).await;
         assert_eq!(cloud.log_ins(), 2, "{auth}: one for each, however many wait");
         assert_eq!(renewals(&samples, "success"), 2.0);
+        let log_ins = cloud.log_ins.lock().unwrap().clone();
+        assert!(log_ins[1] - log_ins[0] < life * 7 / 8, "{auth}: {:?}", log_ins[1] - log_ins[0]);
         let failed = samples
             .beginning("drs_polls_total")
             .into_iter()
