@@ -195,7 +195,10 @@ async fn whatever_is_refused_is_not_tried_more_than_four_times() {
 async fn refused_for_good(auth: &str, status: u16, code: &'static str) {
     let cloud = Cloud::new(DAY, move |_| failure(status, code)).await;
     let exporter = Exporter::start(&cloud.config(auth, &["{id: j}", "{id: k, types: [table, view]}"])).await;
+    let waited = |samples: &Samples| samples.get(r#"drs_api_budget_wait_seconds_total{account="test"}"#);
+    let before = exporter.polled("j", "table_indexs", "auth", 3.0).await;
     let samples = exporter.polled("j", "table", "auth", 6.0).await;
+    assert_eq!(waited(&samples), waited(&before), "what may not be asked does not stand in line");
     let asked = cloud.drs.all_asked().len();
     assert!((1..=MOST).contains(&(asked + cloud.log_ins())), "{auth} {code}: {asked} and {} log-ins", cloud.log_ins());
     let word = if code.is_empty() { "http_401" } else { code };
@@ -284,6 +287,19 @@ async fn the_project_is_the_one_that_iam_has_for_the_region() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_iam_refuses_is_not_shown_to_it_again_and_again() {
+    let refused = |_: &Request| failure(401, "APIGW.0301");
+    let drs = Drs::answering_all(|ask| whole(ask, 1), refused).await;
+    let config = config(&drs, ACCESS_KEY, &["{id: j}", "{id: k}"]).replace("project_id: the-project", "region: a");
+    // Longer than what IAM said is believed.
+    let exporter = Exporter::start(&config).await;
+    exporter.polled("j", "table", "auth", 14.0).await;
+    assert_eq!(drs.others().len(), 1, "the next attempt is far off");
+    assert!(drs.all_asked().is_empty());
+    assert!(exporter.log().contains("IAM does not tell the project with HTTP 401"), "{}", exporter.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
