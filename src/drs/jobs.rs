@@ -18,7 +18,7 @@ const MAX_READINGS: u32 = 3;
 const PAGE_SIZE: u64 = 100;
 
 /// Most jobs of an account. The cloud's `total_count` is not believed beyond it, so that no answer can fill the memory.
-const MAX_JOBS: usize = 100_000;
+const MAX_JOBS: u64 = 100_000;
 
 /// Which jobs the cloud is asked for.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ impl Account {
         for &job_type in &wanted.job_types {
             let mut seen = BTreeMap::new();
             for reading in 1..=MAX_READINGS {
-                let ask = Ask { job_type, wanted, deadline };
+                let ask = Ask { job_type, wanted, deadline, to_the_end: reading == MAX_READINGS };
                 let (listed, complete) = self.read_jobs(ask, tally).await?;
                 if complete {
                     seen = listed;
@@ -103,10 +103,11 @@ impl Account {
         Ok(found)
     }
 
-    /// Reads the list of one type once; says whether it added up.
+    /// Reads the list of one type once; says whether it added up. One that does not is read on only where it is to be read to
+    /// the end, so that what is wrong with one page does not hide the others.
     async fn read_jobs(&self, ask: Ask<'_>, tally: &mut Tally) -> Result<(Listed, bool), ApiError> {
         let mut listed = Listed::new();
-        let (mut rows, mut total) = (0, None);
+        let (mut rows, mut total, mut adds_up) = (0, None, true);
         loop {
             let mut query = vec![("job_type", ask.job_type.as_str().to_owned())];
             query.extend(ask.wanted.enterprise_project_id.clone().map(|id| ("enterprise_project_id", id)));
@@ -117,12 +118,10 @@ impl Account {
             let came = page.jobs.len() as u64 + page.malformed;
             rows += came;
             listed.extend(page.jobs.into_iter().map(|job| (job.job.id.clone(), job)));
-            let total = *total.get_or_insert(page.total_count);
-            if total != page.total_count || page.malformed > 0 || listed.len() > MAX_JOBS {
-                return Ok((listed, false));
-            }
-            if rows >= total || came == 0 {
-                let complete = listed.len() as u64 == total;
+            adds_up &= *total.get_or_insert(page.total_count) == page.total_count && page.malformed == 0;
+            let given_up = !adds_up && !ask.to_the_end;
+            if given_up || came == 0 || rows >= page.total_count || rows > MAX_JOBS {
+                let complete = adds_up && listed.len() as u64 == page.total_count;
                 return Ok((listed, complete));
             }
         }
@@ -138,6 +137,7 @@ struct Ask<'a> {
     job_type: JobType,
     wanted: &'a Wanted,
     deadline: Instant,
+    to_the_end: bool,
 }
 
 impl Found {
