@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -33,14 +33,18 @@ impl Demand {
         Self(Arc::new(Shared { account: account.to_owned(), requests_per_second, state: Mutex::default() }))
     }
 
+    /// A poll is to be repeated each `period`, and needs one request at least. Said before it was polled, or those that wait for
+    /// their turn would be missing in what all of them need.
+    pub(super) fn expects(&self, key: &impl Hash, period: Duration) {
+        self.lock().needed.insert(hash(key), a_second(1, period));
+    }
+
     /// A poll took so many requests and so long, and is to be repeated after `period`. Where that is not long enough, says so
     /// once for the account, until its polls fit again.
     pub(super) fn polled(&self, key: &impl Hash, requests: u64, took: Duration, period: Duration) {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let key = hasher.finish();
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.needed.insert(key, requests as f64 / period.as_secs_f64().max(f64::MIN_POSITIVE));
+        let key = hash(key);
+        let mut state = self.lock();
+        state.needed.insert(key, a_second(requests, period));
         if took > period {
             state.late.insert(key, took);
         } else {
@@ -70,10 +74,22 @@ impl Demand {
 
     /// The poll is not repeated any more.
     pub(super) fn ended(&self, key: &impl Hash) {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.needed.remove(&hasher.finish());
-        state.late.remove(&hasher.finish());
+        let (key, mut state) = (hash(key), self.lock());
+        state.needed.remove(&key);
+        state.late.remove(&key);
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn hash(key: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn a_second(requests: u64, period: Duration) -> f64 {
+    requests as f64 / period.as_secs_f64().max(f64::MIN_POSITIVE)
 }

@@ -87,6 +87,7 @@ impl<P: Publish> Task<P> {
     /// unless one was late.
     pub async fn run(mut self, start: Start, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
+        self.demand.expects(&self.key, self.interval);
         self.publish(Change::Keep).await;
         let mut ring = self.bell.0.subscribe();
         let mut started = Instant::now();
