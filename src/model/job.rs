@@ -99,7 +99,7 @@ pub struct JobView {
 }
 
 /// What is shown of a job as a whole from now on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct JobReport {
     /// The job.
     pub job: JobId,

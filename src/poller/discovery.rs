@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::complaint::{Complaint, News};
-use super::{Sighting, schedule};
+use super::overview::{Dated, Sighting};
+use super::schedule;
 use crate::drs::{Account, Tally, Wanted};
 use crate::model::{JobId, JobStatus, ListedJob, ObjectType};
 
@@ -94,6 +95,8 @@ pub struct Roster {
     pub listed: BTreeMap<JobId, ListedJob>,
     /// Whether these are all; if not, one that is missing may still be there.
     pub complete: bool,
+    /// When it was asked for.
+    pub at: Instant,
     /// Until when the states in it are believed.
     pub believed_until: Instant,
 }
@@ -102,7 +105,8 @@ impl Roster {
     /// Tells the one who follows a job what the list says of it, if anything.
     pub fn tell(&self, job: &JobId, sightings: &watch::Sender<Sighting>) {
         if let Some(listed) = self.listed.get(job) {
-            let status = listed.status.clone().map(|status| (status, self.believed_until));
+            let status = listed.status.clone();
+            let status = status.map(|status| Dated { what: status, at: self.at, until: self.believed_until });
             sightings.send_replace(Sighting { details: listed.details.clone(), status });
         }
     }
@@ -157,7 +161,7 @@ impl Lister {
         let roster = match timeout_at(deadline, listing).await {
             Ok(Ok(found)) => {
                 let believed_until = now + self.stale_after.max(self.interval() * 2);
-                Ok(Roster { listed: found.jobs, complete: found.complete, believed_until })
+                Ok(Roster { listed: found.jobs, complete: found.complete, at: now, believed_until })
             }
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err("no whole list in time; DRS or the account's budget is too slow".to_owned()),

@@ -1,10 +1,11 @@
 //! The loop that follows one job as a whole: what it is called, its state, and the cloud's own view of its progress.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
@@ -12,16 +13,27 @@ use super::complaint::{Complaint, News};
 use super::demand::Demand;
 use super::schedule::{self, Pace};
 use super::{Config, Publish, Start};
-use crate::drs::{Class, Job, Tally};
-use crate::model::{JobDetails, JobReport, JobStatus, JobView};
+use crate::drs::{ApiError, Class, Job, Tally};
+use crate::model::{JobDetails, JobReport, JobStatus, JobView, ListedJob};
 
 /// What a list of jobs says of one, and when it was read.
 #[derive(Clone, Debug, Default)]
 pub struct Sighting {
     /// What it is called and what it does.
     pub details: JobDetails,
-    /// Its state, and until when it is believed.
-    pub status: Option<(JobStatus, Instant)>,
+    /// Its state.
+    pub status: Option<Dated<JobStatus>>,
+}
+
+/// Something that is believed for a while.
+#[derive(Clone, Debug)]
+pub struct Dated<T> {
+    /// What it is.
+    pub what: T,
+    /// When the cloud was asked.
+    pub at: Instant,
+    /// Until when it is believed.
+    pub until: Instant,
 }
 
 /// Which job is followed, and as whose.
@@ -49,6 +61,7 @@ pub struct Overview<P> {
     demand: Demand,
     sightings: watch::Receiver<Sighting>,
     seen: Option<Seen>,
+    told: Option<JobReport>,
     complaint: Complaint,
 }
 
@@ -56,8 +69,18 @@ pub struct Overview<P> {
 #[derive(Debug)]
 struct Seen {
     details: JobDetails,
-    view: JobView,
-    at: Instant,
+    view: Dated<JobView>,
+}
+
+/// What the cloud answered to a look, if it did in time.
+type Answer = Result<Result<Option<(ListedJob, JobView)>, ApiError>, Elapsed>;
+
+/// A look at a job.
+#[derive(Debug)]
+struct Look {
+    answer: Answer,
+    tally: Tally,
+    started: Instant,
 }
 
 impl<P: Publish> Overview<P> {
@@ -70,51 +93,66 @@ impl<P: Publish> Overview<P> {
         demand: Demand,
         sightings: watch::Receiver<Sighting>,
     ) -> Self {
-        Self { job, followed, config, publisher, demand, sightings, seen: None, complaint: Complaint::default() }
+        let complaint = Complaint::default();
+        Self { job, followed, config, publisher, demand, sightings, seen: None, told: None, complaint }
     }
 
     /// Follows it until `stop`, and reports nothing after that.
     pub async fn run(mut self, start: Start, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut due = Instant::now() + schedule::first_delay(start, self.job.id(), self.followed.interval);
-        loop {
-            self.publish().await;
-            let too_old = self.next_too_old();
-            let mut sightings = self.sightings.clone();
-            tokio::select! {
-                // The sender lives as long as somebody lists the jobs.
-                Ok(()) = sightings.changed() => self.sightings = sightings,
-                () = sleep_until(due), if self.followed.view => {
-                    let round = tokio::select! {
-                        pace = self.look() => pace,
-                        () = &mut stop => break,
-                    };
-                    let period = schedule::period(round, self.followed.interval, self.followed.interval);
-                    due = schedule::next(due, period, Instant::now()).due;
-                }
-                () = wait_until(too_old) => {}
-                () = &mut stop => break,
-            }
+        let (job, interval, asked) = (Arc::clone(&self.job), self.followed.interval, self.followed.view);
+        if asked {
+            self.demand.expects(&self.key(), interval);
+        }
+        let mut due = Instant::now() + schedule::first_delay(start, job.id(), interval);
+        while self.telling(wait_until(asked.then_some(due)), stop.as_mut()).await.is_some() {
+            let look = look(&job, self.patience());
+            let Some(look) = self.telling(look, stop.as_mut()).await else { break };
+            let period = schedule::period(self.take(look), interval, interval);
+            due = schedule::next(due, period, Instant::now()).due;
         }
         self.demand.ended(&self.key());
     }
 
     /// Looks once where the cloud is asked at all, and says whether that went well.
     pub async fn once(mut self) -> bool {
-        let pace = if self.followed.view { Some(self.look().await) } else { None };
+        if self.followed.view {
+            let look = look(&self.job, self.patience()).await;
+            self.take(look);
+        }
         self.publish().await;
-        pace.is_none() || self.seen.is_some()
+        !self.followed.view || self.seen.is_some()
     }
 
-    /// Asks the cloud for its view, and says how much hurry there is with the next look.
-    async fn look(&mut self) -> Pace {
-        let started = Instant::now();
-        let deadline = started + self.followed.interval.max(self.config.stale_after);
-        let mut tally = Tally::default();
-        let (pace, problem) = match timeout_at(deadline, self.job.view(deadline, &mut tally)).await {
+    /// Waits for `event`, and meanwhile tells what the lists say and lets go what becomes too old; nothing where it has to stop.
+    async fn telling<T>(
+        &mut self,
+        event: impl Future<Output = T>,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> Option<T> {
+        let mut event = pin!(event);
+        loop {
+            // To its end, also when it has to stop: what is rendered late would show a job that is not followed any more.
+            let too_old = self.publish().await;
+            let mut sightings = self.sightings.clone();
+            tokio::select! {
+                happened = &mut event => return Some(happened),
+                // The sender lives as long as somebody lists the jobs.
+                Ok(()) = sightings.changed() => {}
+                () = wait_until(too_old) => {}
+                () = &mut stop => return None,
+            }
+        }
+    }
+
+    /// Takes a look into account, and says how much hurry there is with the next one.
+    fn take(&mut self, look: Look) -> Pace {
+        let Look { answer, tally, started } = look;
+        let (pace, problem) = match answer {
             Ok(Ok(answer)) => {
                 let (details, view) = answer.map(|(listed, view)| (listed.details, view)).unwrap_or_default();
-                self.seen = Some(Seen { details, view, at: Instant::now() });
+                let until = Instant::now() + self.believed_for();
+                self.seen = Some(Seen { details, view: Dated { what: view, at: started, until } });
                 (Pace::Usual, None)
             }
             Ok(Err(error)) => {
@@ -144,17 +182,18 @@ impl<P: Publish> Overview<P> {
         pace
     }
 
-    /// Tells what is known and not too old.
-    async fn publish(&mut self) {
+    /// Tells what is known and not too old, and says when the first of it will be.
+    async fn publish(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let sighting = self.sightings.borrow_and_update().clone();
-        let listed = sighting.status.filter(|(_, until)| now < *until);
-        let seen = self.seen.as_ref().filter(|seen| now < seen.at + self.believed_for());
-        let mut view = seen.map(|seen| seen.view.clone()).unwrap_or_default();
-        let listed_at = listed.as_ref().map(|(_, until)| *until);
-        let seen_until = seen.map(|seen| seen.at + self.believed_for());
-        if view.status.is_none() || listed_at > seen_until {
-            view.status = listed.map(|(status, _)| status).or(view.status);
+        let listed = sighting.status.filter(|status| now < status.until);
+        let seen = self.seen.as_ref().map(|seen| &seen.view).filter(|view| now < view.until);
+        let too_old = listed.iter().map(|status| status.until).chain(seen.map(|view| view.until)).min();
+        let mut view = seen.map(|view| view.what.clone()).unwrap_or_default();
+        // Of two states the newer one counts.
+        let (listed_at, seen_at) = (listed.as_ref().map(|status| status.at), seen.map(|view| view.at));
+        if view.status.is_none() || listed_at > seen_at {
+            view.status = listed.map(|status| status.what).or(view.status);
         }
         let named = JobDetails { name: self.followed.name.clone(), ..JobDetails::default() };
         let looked = self.seen.as_ref().map(|seen| seen.details.clone()).unwrap_or_default();
@@ -165,15 +204,17 @@ impl<P: Publish> Overview<P> {
             details: named.or(sighting.details).or(looked),
             view,
         };
-        self.publisher.publish_job(report).await;
+        // Most lists and looks bring nothing new, and rendering takes time.
+        if self.told.as_ref() != Some(&report) {
+            self.publisher.publish_job(report.clone()).await;
+            self.told = Some(report);
+        }
+        too_old
     }
 
-    /// When something that is shown becomes too old.
-    fn next_too_old(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let listed = self.sightings.borrow().status.as_ref().map(|(_, until)| *until);
-        let seen = self.seen.as_ref().map(|seen| seen.at + self.believed_for());
-        listed.into_iter().chain(seen).filter(|at| *at > now).min()
+    /// How long a look may take.
+    fn patience(&self) -> Duration {
+        self.followed.interval.max(self.config.stale_after)
     }
 
     /// How long a look is believed: while the next ones fail, as long as a listing is; but never only until the next is due.
@@ -184,6 +225,15 @@ impl<P: Publish> Overview<P> {
     fn key(&self) -> (&'static str, &crate::model::JobId) {
         ("overview", self.job.id())
     }
+}
+
+/// Asks the cloud for its view.
+async fn look(job: &Job, patience: Duration) -> Look {
+    let started = Instant::now();
+    let deadline = started + patience;
+    let mut tally = Tally::default();
+    let answer = timeout_at(deadline, job.view(deadline, &mut tally)).await;
+    Look { answer, tally, started }
 }
 
 async fn wait_until(at: Option<Instant>) {
