@@ -6,6 +6,7 @@ mod architecture;
 mod budget;
 mod configuration;
 mod demo;
+mod discovery;
 mod exposition;
 mod faults;
 mod listing;

@@ -2,6 +2,7 @@
 
 pub mod drs;
 pub mod exporter;
+pub mod project;
 pub mod prometheus;
 pub mod samples;
 pub mod simulator;
