@@ -164,3 +164,22 @@ async fn forty_jobs_of_nine_types_fit_into_ten_requests_a_second() {
     let busy = seconds.iter().filter(|second| number(second, "requests") >= 8).count();
     assert!(busy > 40, "the budget is used: {busy} seconds of {}", seconds.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polls_that_do_not_fit_the_budget_are_told_once_with_what_they_need() {
+    let drs = Drs::answering(|ask| whole(ask, 1)).await;
+    let jobs: Vec<String> = (0..40).map(|n| format!("{{id: j{n}, types: [table]}}")).collect();
+    let config = drs.config(&jobs.iter().map(String::as_str).collect::<Vec<_>>());
+    let config = config.replace("requests_per_second: 1000, burst: 1000", "requests_per_second: 5, burst: 5");
+    let exporter = Exporter::start(&config).await;
+    // Each is late each time.
+    for job in ["j0", "j20", "j39"] {
+        exporter.polled(job, "table", "success", 3.0).await;
+    }
+    let log = exporter.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("polls need")).collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let needed: f64 = told[0].split_once("polls need ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    assert!(told[0].contains("level=warn") && needed >= 40.0, "forty listings a second: {}", told[0]);
+    assert!(told[0].contains("allows 5; raise it"), "{}", told[0]);
+}

@@ -13,6 +13,7 @@ mod listing;
 mod login;
 mod names;
 mod outcomes;
+mod overview;
 mod process;
 mod readme;
 mod simulate;
