@@ -40,7 +40,10 @@ pub(super) struct Crew {
     names: HashMap<Id, (JobId, String)>,
     /// Jobs that another account follows, so that it is told once.
     foreign: BTreeSet<JobId>,
-    seen_any: bool,
+    /// Whether the first list was tried; what later ones bring was not known at the start.
+    tried: bool,
+    /// Whether there was a list.
+    listed: bool,
 }
 
 /// Who follows one job.
@@ -84,7 +87,7 @@ pub(super) fn tasks(
         view: account.job_view,
     };
     let (sightings, seen) = watch::channel(Sighting::default());
-    let overview = Overview::new(client, followed, config.clone(), publisher.clone(), demand.clone(), seen);
+    let overview = Overview::new(client, followed, config.clone(), publisher.clone(), bell, demand.clone(), seen);
     JobTasks { groups, overview, sightings }
 }
 
@@ -105,7 +108,18 @@ impl Crew {
             shared.readiness.expect(list_of(&account.drs.account));
         }
         let (crews, tasks, names) = (BTreeMap::new(), JoinSet::new(), HashMap::new());
-        Self { account, client, demand, shared, crews, tasks, names, foreign: BTreeSet::new(), seen_any: false }
+        Self {
+            account,
+            client,
+            demand,
+            shared,
+            crews,
+            tasks,
+            names,
+            foreign: BTreeSet::new(),
+            tried: false,
+            listed: false,
+        }
     }
 
     /// How long the first polls may take, by the configuration.
@@ -130,6 +144,7 @@ impl Crew {
                     if let Some(roster) = list {
                         self.take(&roster);
                     }
+                    self.tried = true;
                     self.shared.readiness.tried(&list_of(&self.account.drs.account));
                 }
                 // Only a crew without a job and without discovery comes here, and no configuration has that.
@@ -148,13 +163,13 @@ impl Crew {
             let job = found(id.clone(), &discovery);
             info!(account = self.account.drs.account, job = %id, name = listed.details.name, "found");
             // Those of the first list are many; a later one is new, and somebody may wait for it.
-            let start = if self.seen_any { Start::AtOnce } else { Start::Spread };
-            if !self.seen_any {
+            let start = if self.listed { Start::AtOnce } else { Start::Spread };
+            if !self.tried {
                 expect(&self.shared.readiness, &job);
             }
             self.follow(&job, start, false);
         }
-        self.seen_any = true;
+        self.listed = true;
         for (id, crew) in &self.crews {
             let listed = roster.listed.get(id);
             roster.tell(id, &crew.sightings);
@@ -204,6 +219,8 @@ impl Crew {
             let error = error.map(|error| error.to_string()).unwrap_or_default();
             return Some(anyhow!("the task that follows {job}/{name} ended ({error}); please report this"));
         }
+        // Nobody waits any more for a first poll that never comes.
+        self.shared.readiness.tried(&format!("{job}/{name}"));
         crew.running -= 1;
         if crew.running == 0 {
             // All of them have ended, so nothing can be shown of the job after this.

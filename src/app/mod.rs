@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -96,8 +96,7 @@ impl Exporter {
             if let Some(lister) = lister {
                 following.spawn(async move {
                     // A send fails only where the crew has ended, which is told then.
-                    lister.run(async |list| drop(lists.send(list).await)).await;
-                    anyhow!("no more lists of jobs")
+                    match lister.run(async |list| drop(lists.send(list).await)).await {}
                 });
             }
         }

@@ -1,6 +1,7 @@
 //! Which jobs of an account are to be followed: asked of the cloud again and again, and told when that changes.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -137,7 +138,7 @@ impl Lister {
     }
 
     /// Lists them for ever. `tell` takes each roster, and nothing where a list could not be had.
-    pub async fn run<F: Future<Output = ()>>(mut self, mut tell: impl FnMut(Option<Roster>) -> F) {
+    pub async fn run<F: Future<Output = ()>>(mut self, mut tell: impl FnMut(Option<Roster>) -> F) -> Infallible {
         let mut due = Instant::now();
         loop {
             sleep_until(due).await;

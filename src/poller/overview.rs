@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::complaint::{Complaint, News};
 use super::demand::Demand;
 use super::schedule::{self, Pace};
-use super::{Config, Publish, Start};
+use super::{Config, JobBell, Publish, Start};
 use crate::drs::{ApiError, Class, Job, Tally};
 use crate::model::{JobDetails, JobReport, JobStatus, JobView, ListedJob};
 
@@ -58,6 +58,7 @@ pub struct Overview<P> {
     followed: Followed,
     config: Config,
     publisher: P,
+    bell: JobBell,
     demand: Demand,
     sightings: watch::Receiver<Sighting>,
     seen: Option<Seen>,
@@ -84,17 +85,18 @@ struct Look {
 }
 
 impl<P: Publish> Overview<P> {
-    /// Prepares to follow a job. What a list says of it comes by `sightings`.
+    /// Prepares to follow a job, whose other tasks share its `bell`. What a list says of it comes by `sightings`.
     pub fn new(
         job: Arc<Job>,
         followed: Followed,
         config: Config,
         publisher: P,
+        bell: JobBell,
         demand: Demand,
         sightings: watch::Receiver<Sighting>,
     ) -> Self {
         let complaint = Complaint::default();
-        Self { job, followed, config, publisher, demand, sightings, seen: None, told: None, complaint }
+        Self { job, followed, config, publisher, bell, demand, sightings, seen: None, told: None, complaint }
     }
 
     /// Follows it until `stop`, and reports nothing after that.
@@ -104,8 +106,16 @@ impl<P: Publish> Overview<P> {
         if asked {
             self.demand.expects(&self.key(), interval);
         }
-        let mut due = Instant::now() + schedule::first_delay(start, job.id(), interval);
-        while self.telling(wait_until(asked.then_some(due)), stop.as_mut()).await.is_some() {
+        let mut ring = self.bell.listen();
+        let mut started = Instant::now();
+        let mut due = started + schedule::first_delay(start, job.id(), interval);
+        while let Some(rung) = self.telling(wait(asked.then_some(due), &mut ring), stop.as_mut()).await {
+            if rung {
+                // A ring cannot make two looks follow each other faster than the interval.
+                due = due.min(Instant::now().max(started + interval));
+                continue;
+            }
+            started = Instant::now();
             let look = look(&job, self.patience());
             let Some(look) = self.telling(look, stop.as_mut()).await else { break };
             let period = schedule::period(self.take(look), interval, interval);
@@ -234,6 +244,15 @@ async fn look(job: &Job, patience: Duration) -> Look {
     let mut tally = Tally::default();
     let answer = timeout_at(deadline, job.view(deadline, &mut tally)).await;
     Look { answer, tally, started }
+}
+
+/// Waits until `due`, or for a ring; says whether it rang.
+async fn wait(due: Option<Instant>, ring: &mut watch::Receiver<bool>) -> bool {
+    tokio::select! {
+        () = wait_until(due) => false,
+        // The bell outlives the receiver: the overview holds both.
+        _ = ring.changed() => true,
+    }
 }
 
 async fn wait_until(at: Option<Instant>) {

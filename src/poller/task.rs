@@ -39,6 +39,11 @@ impl Default for JobBell {
 }
 
 impl JobBell {
+    /// Hears it ring from now on.
+    pub(super) fn listen(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+
     /// Says that a type found the job gone, or found it back; rings where that is news, and says whether it was.
     fn tell(&self, gone: bool) -> bool {
         self.0.send_if_modified(|known| mem::replace(known, gone) != gone)
@@ -89,7 +94,7 @@ impl<P: Publish> Task<P> {
         let mut stop = pin!(stop);
         self.demand.expects(&self.key, self.interval);
         self.publish(Change::Keep).await;
-        let mut ring = self.bell.0.subscribe();
+        let mut ring = self.bell.listen();
         let mut started = Instant::now();
         let mut due = started + schedule::first_delay(start, &self.key, self.interval);
         loop {

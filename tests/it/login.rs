@@ -322,7 +322,7 @@ async fn where_no_way_is_named_the_vendors_places_are_looked_at_in_their_order()
     let file_named = [("HUAWEICLOUD_SDK_CREDENTIALS_FILE", elsewhere)];
     let config = simulator.config.replace("    auth: {token: simulated-token}\n", "");
     let config = config.replace("    project_id: simulated-project\n", "");
-    let table: [(Vec<(&str, &str)>, &str, &str); 4] = [
+    let table = [
         (vec![], "success", "the access key of the credentials file is used"),
         (file_named.to_vec(), "auth", "the access key of the credentials file is used"),
         ([&good[..], &project, &file_named].concat(), "success", "the access key of the environment is used"),
