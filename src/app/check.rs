@@ -13,10 +13,13 @@ use super::crew::found;
 use super::{Metrics, connect};
 use crate::config::{Account, Config, Job};
 use crate::drs::{self, ApiError, Class, Tally};
-use crate::poller::{Discovery, Lister};
+use crate::poller::{Discovery, Lister, NoRoster};
 
 /// How long one question may wait for its turn and its answers.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What follows a refusal.
+const NOTHING_MORE: &str = "nothing more was asked with this log-in";
 
 /// Checks the configuration, and tells on standard output what it found. With `ask`, logs in and reads one row of each job
 /// and type. Whether all is well.
@@ -56,10 +59,20 @@ impl Asking<'_> {
         let mut well = true;
         let mut jobs = self.account.jobs.clone();
         if let Some(discovery) = &self.account.discovery {
-            match self.discover(&client, discovery, metrics).await? {
-                Some(found) => jobs
-                    .extend(found.into_iter().filter(|job| self.account.jobs.iter().all(|named| named.id != job.id))),
-                None => well = false,
+            match self.discover(&client, discovery, metrics).await {
+                Ok((found, all)) => {
+                    self.tell(&format!("discovery: {} of {} would be followed", found.len(), counted(all, "job")))?;
+                    let others = found.iter().filter(|job| self.account.jobs.iter().all(|named| named.id != job.id));
+                    jobs.extend(others.cloned());
+                }
+                Err(none) => {
+                    well = false;
+                    self.tell(&format!("discovery: {none}"))?;
+                    if none.is_refusal {
+                        self.tell(NOTHING_MORE)?;
+                        return Ok(false);
+                    }
+                }
             }
         }
         for job in &jobs {
@@ -78,7 +91,7 @@ impl Asking<'_> {
                         match error.class {
                             // The others would be refused as well, and so many refusals could lock the account.
                             Class::Auth { .. } => {
-                                self.tell("nothing more was asked with this log-in")?;
+                                self.tell(NOTHING_MORE)?;
                                 return Ok(false);
                             }
                             Class::Gone if place + 1 < job.types.len() => {
@@ -94,26 +107,18 @@ impl Asking<'_> {
         Ok(well)
     }
 
-    /// The jobs that would be found; nothing where they cannot be listed, which was told then.
+    /// The jobs that would be found, and how many there are.
     async fn discover(
         &self,
         client: &Arc<drs::Account>,
         discovery: &Discovery,
         metrics: &Metrics,
-    ) -> anyhow::Result<Option<Vec<Job>>> {
+    ) -> Result<(Vec<Job>, usize), NoRoster> {
         let mut lister =
             Lister::new(Arc::clone(client), discovery.clone(), self.stale_after, metrics.discovery.clone());
-        let listed = match lister.list().await {
-            Ok(roster) => roster.listed,
-            Err(problem) => {
-                self.tell(&format!("discovery: {problem}"))?;
-                return Ok(None);
-            }
-        };
-        let found: Vec<Job> =
-            listed.values().filter(|job| discovery.takes(job)).map(|job| found(job.id.clone(), discovery)).collect();
-        self.tell(&format!("discovery: {} of {} would be followed", found.len(), counted(listed.len(), "job")))?;
-        Ok(Some(found))
+        let listed = lister.list().await?.listed;
+        let taken = listed.values().filter(|job| discovery.takes(job));
+        Ok((taken.map(|job| found(job.id.clone(), discovery)).collect(), listed.len()))
     }
 
     fn tell(&self, words: &str) -> anyhow::Result<()> {

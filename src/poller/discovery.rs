@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 use super::complaint::{Complaint, News};
 use super::overview::{Dated, Sighting};
 use super::schedule;
-use crate::drs::{Account, Tally, Wanted};
+use crate::drs::{Account, Class, Tally, Wanted};
 use crate::model::{JobId, JobStatus, ListedJob, ObjectType};
 
 /// Largest memory of a compiled pattern, in bytes.
@@ -102,6 +102,15 @@ pub struct Roster {
     pub believed_until: Instant,
 }
 
+/// There is no list.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub struct NoRoster {
+    /// Whether the account was not let in, so that nothing else will be answered either.
+    pub is_refusal: bool,
+    problem: String,
+}
+
 impl Roster {
     /// Tells the one who follows a job what the list says of it, if anything.
     pub fn tell(&self, job: &JobId, sightings: &watch::Sender<Sighting>) {
@@ -154,7 +163,7 @@ impl Lister {
     ///
     /// # Errors
     /// What went wrong, and what to do. It was logged too, where it was news.
-    pub async fn list(&mut self) -> Result<Roster, String> {
+    pub async fn list(&mut self) -> Result<Roster, NoRoster> {
         let now = Instant::now();
         let deadline = now + self.interval().max(self.stale_after);
         let mut tally = Tally::default();
@@ -164,15 +173,20 @@ impl Lister {
                 let believed_until = now + self.stale_after.max(self.interval() * 2);
                 Ok(Roster { listed: found.jobs, complete: found.complete, at: now, believed_until })
             }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("no whole list in time; DRS or the account's budget is too slow".to_owned()),
+            Ok(Err(error)) => {
+                Err(NoRoster { is_refusal: matches!(error.class, Class::Auth { .. }), problem: error.to_string() })
+            }
+            Err(_) => {
+                let problem = "no whole list in time; DRS or the account's budget is too slow".to_owned();
+                Err(NoRoster { is_refusal: false, problem })
+            }
         };
         let problem = match &roster {
             Ok(roster) if roster.complete => None,
             Ok(_) => Some(
                 "the list kept changing while it was read; what is missing in it is not taken for ended".to_owned(),
             ),
-            Err(problem) => Some(problem.clone()),
+            Err(none) => Some(none.problem.clone()),
         };
         let account = &self.account.config().account;
         self.metrics.listed(account, roster.is_ok());

@@ -13,7 +13,7 @@ mod schedule;
 mod task;
 
 pub use demand::Demand;
-pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, Pattern, Roster};
+pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, NoRoster, Pattern, Roster};
 pub use overview::{Followed, Overview, Sighting};
 pub use task::{JobBell, Publish, Task};
 
