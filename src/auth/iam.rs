@@ -138,7 +138,7 @@ fn refused(what: &str, reply: &Reply) -> Error {
     let advice = match status {
         401 => "check the user, the domain (the account's name), the password or the key, and the clock of this host",
         403 => "check that the user may log in by program, and `project_id`",
-        404 => "check `iam_endpoint` and `project_id`",
+        404 => "check `region` or `project_id`, whichever is named, and `iam_endpoint`",
         _ => "it is tried again, but not often",
     };
     Error::Refused { what: format!("{what} with HTTP {status}{said}"), advice }
