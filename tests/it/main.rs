@@ -4,6 +4,7 @@
 
 mod architecture;
 mod budget;
+mod check;
 mod configuration;
 mod demo;
 mod discovery;

@@ -23,11 +23,41 @@ pub struct Exporter {
     _folder: TempDir,
 }
 
-/// The program, with a log at debug level on a random port of the loopback.
+/// What the program said and how it ended, where it ends by itself. The folder of the configuration is left out.
+pub struct Run {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+/// The variables that name a proxy.
+const PROXIES: [&str; 6] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+
+/// The program; the proxies of whoever runs the tests are not its own.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drs-exporter"));
     command.kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for name in PROXIES {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Runs the program on this configuration, in YAML, to its end.
+pub async fn run(config: &str, arguments: &[&str]) -> Run {
+    run_with(config, arguments, &[]).await
+}
+
+/// The same, with these variables.
+pub async fn run_with(config: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("drs-exporter.yml");
+    fs::write(&file, config).unwrap();
+    let mut command = program();
+    command.arg("--config.file").arg(&file).args(arguments).envs(variables.iter().copied());
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await.expect("the program to end").unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap().replace(&format!("{}/", folder.path().display()), "");
+    Run { code: ended.status.code(), out: text(ended.stdout), err: text(ended.stderr) }
 }
 
 impl Exporter {
