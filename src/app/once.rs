@@ -118,10 +118,10 @@ fn written(exposition: &Exposition) -> anyhow::Result<Vec<u8>> {
 fn replace(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wrong = || format!("cannot write {}", path.display());
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix(".drs-exporter-").permissions(Permissions::from_mode(READABLE));
-    let mut file = builder.tempfile_in(folder).with_context(wrong)?;
+    let mut file = tempfile::Builder::new().prefix(".drs-exporter-").tempfile_in(folder).with_context(wrong)?;
     file.write_all(text).with_context(wrong)?;
+    // Not when it is made, since the process's umask would take from it.
+    file.as_file().set_permissions(Permissions::from_mode(READABLE)).with_context(wrong)?;
     file.as_file().sync_all().with_context(wrong)?;
     file.persist(path).with_context(wrong)?;
     Ok(())
