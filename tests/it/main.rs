@@ -13,6 +13,7 @@ mod faults;
 mod listing;
 mod login;
 mod names;
+mod network;
 mod once;
 mod outcomes;
 mod overview;
