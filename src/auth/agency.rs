@@ -14,7 +14,7 @@ use super::iam;
 use super::lease::{Lease, Lent};
 use super::signer::Key;
 use super::{Error, Proof, Prove, secret};
-use crate::cloud::{Endpoint, Http, Refusal, Reply};
+use crate::cloud::{Endpoint, Http, Reply};
 
 /// Where the metadata service is on every host of the cloud.
 const METADATA: &str = "http://169.254.169.254";
@@ -78,7 +78,7 @@ impl Host {
             reply = self.security_key(Some(session)).await?;
         }
         if !reply.status.is_success() {
-            let said = Refusal::read(&reply.body).message.map(|message| format!(": {message}")).unwrap_or_default();
+            let said = reply.refusal().message.map(|message| format!(": {message}")).unwrap_or_default();
             let what = format!("the metadata service answered HTTP {}{said}", reply.status.as_u16());
             return Err(Error::Refused {
                 what,

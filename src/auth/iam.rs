@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Error;
 use super::lease::Lent;
-use crate::cloud::{Endpoint, Failure, Http, ProjectId, Refusal, Region, Reply};
+use crate::cloud::{Endpoint, Failure, Http, ProjectId, Region, Reply};
 
 /// Largest answer of IAM that is read, in bytes; a token's description may list many roles.
 const MAX_RESPONSE_BYTES: u64 = 1024 * 1024;
@@ -57,7 +57,7 @@ pub(super) async fn log_in(
     let mut request = Request::new(Method::POST, iam.at("/v3/auth/tokens", &[]));
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     *request.body_mut() = Some(body.to_string().into());
-    let reply = http.send("log_in", request, MAX_RESPONSE_BYTES).await.map_err(unreachable)?;
+    let reply = http.hiding(password).send("log_in", request, MAX_RESPONSE_BYTES).await.map_err(unreachable)?;
     if !reply.status.is_success() {
         return Err(refused("IAM refused the log-in", &reply));
     }
@@ -134,7 +134,7 @@ fn nonsense(what: &str) -> Error {
 
 fn refused(what: &str, reply: &Reply) -> Error {
     let status = reply.status.as_u16();
-    let said = Refusal::read(&reply.body).message.map(|message| format!(": {message}")).unwrap_or_default();
+    let said = reply.refusal().message.map(|message| format!(": {message}")).unwrap_or_default();
     let advice = match status {
         401 => "check the user, the domain (the account's name), the password or the key, and the clock of this host",
         403 => "check that the user may log in by program, and `project_id`",

@@ -14,7 +14,8 @@ use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Certificate, Client, Request, Response, StatusCode, redirect};
 use url::Url;
 
-use super::{Endpoint, one_line};
+use super::sent::Sent;
+use super::{Endpoint, Refusal, one_line};
 
 /// Largest body of a failure that is read, in bytes. A longer one is a page for people.
 const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
@@ -68,6 +69,8 @@ impl FromStr for Proxy {
 pub struct Http {
     client: Client,
     account: String,
+    /// The secrets that go with each request.
+    sent: Sent,
     metrics: Metrics,
 }
 
@@ -105,6 +108,19 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Decompressed. Empty where the answer is a failure whose body is no message.
     pub body: Vec<u8>,
+    sent: Sent,
+}
+
+impl Reply {
+    /// What the body of a failure says, without the secrets that were sent.
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal::read(&self.body, &self.sent)
+    }
+
+    /// Words about the body, without the secrets that were sent.
+    pub(crate) fn blank(&self, text: &str) -> String {
+        self.sent.blank(text)
+    }
 }
 
 /// Why there is no whole answer.
@@ -174,7 +190,15 @@ impl Http {
             None => builder,
         };
         let client = builder.build().map_err(failed)?;
-        Ok(Self { client, account, metrics })
+        let sent = network.proxy.as_ref().map(|Proxy(url)| Sent::to_proxy(url)).unwrap_or_default();
+        Ok(Self { client, account, sent, metrics })
+    }
+
+    /// The same client for a request that has this secret in its body, which is taken out of the words that are kept.
+    pub fn hiding(&self, secret: &str) -> Self {
+        let mut http = self.clone();
+        http.sent.add(secret);
+        http
     }
 
     /// Sends one request, and reads at most `limit` bytes of an answer that is a success. The attempt is counted as `operation`.
@@ -193,6 +217,7 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request, limit: u64) -> Result<Reply, Failure> {
+        let sent = self.sent.clone().and_of(&request);
         let response = self.client.execute(request).await.map_err(transport)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = if status.is_success() {
@@ -204,7 +229,7 @@ impl Http {
             // The status says enough where the words after it do not arrive.
             read(response, MAX_ERROR_BODY_BYTES).await.ok().flatten().unwrap_or_default()
         };
-        Ok(Reply { status, headers, body })
+        Ok(Reply { status, headers, body, sent })
     }
 }
 
@@ -226,7 +251,7 @@ fn refuse_redirect(reply: Reply) -> Result<Reply, Failure> {
     }
     let to = reply.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
     // A query may hold what is nobody's business.
-    let to = one_line(to.split('?').next().unwrap_or_default());
+    let to = one_line(&reply.blank(to.split('?').next().unwrap_or_default()));
     let words = format!("HTTP {} with a redirect to {to}", reply.status.as_u16());
     Err(Failure { kind: Kind::Redirect, words })
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::sent::Sent;
+
 /// Longest message that is kept, in characters. The specification of DRS allows 512.
 const MAX_MESSAGE_CHARS: usize = 512;
 
@@ -15,16 +17,17 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the body of a failure in every form that was met; what is no JSON, or has no code, gives nothing.
-    pub(crate) fn read(body: &[u8]) -> Self {
+    /// Reads the body of a failure in every form that was met, without the secrets that were sent; what is no JSON, or has no
+    /// code, gives nothing.
+    pub(super) fn read(body: &[u8], sent: &Sent) -> Self {
         let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return Self::default() };
         let nested = fields.values().filter_map(Value::as_object);
         std::iter::once(&fields)
             .chain(nested)
             .map(|fields| Self {
-                code: first(fields, &["error_code", "errorCode", "code"]),
+                code: first(fields, &["error_code", "errorCode", "code"]).map(|code| sent.blank(&code)),
                 message: first(fields, &["error_msg", "error_message", "errorMsg", "message"])
-                    .map(|text| one_line(&text)),
+                    .map(|text| one_line(&sent.blank(&text))),
             })
             .find(|found| found.code.is_some())
             .unwrap_or_default()
@@ -48,6 +51,10 @@ pub(crate) fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn read(body: &[u8]) -> Refusal {
+        Refusal::read(body, &Sent::default())
+    }
+
     fn both(code: &str, message: &str) -> Refusal {
         Refusal { code: Some(code.into()), message: Some(message.into()) }
     }
@@ -64,18 +71,27 @@ mod tests {
             r#"{"error":{"code":"DRS.M05003","message":"gone","title":"Bad"}}"#,
         ];
         for form in forms {
-            assert_eq!(Refusal::read(form.as_bytes()), both("DRS.M05003", "gone"), "{form}");
+            assert_eq!(read(form.as_bytes()), both("DRS.M05003", "gone"), "{form}");
         }
-        assert_eq!(Refusal::read(br#"{"error":{"code":401,"message":"no"}}"#), both("401", "no"));
+        assert_eq!(read(br#"{"error":{"code":401,"message":"no"}}"#), both("401", "no"));
         for nothing in ["", "<html>502</html>", "[]", "{}", r#"{"error_code":null}"#, &"[".repeat(10_000)] {
-            assert_eq!(Refusal::read(nothing.as_bytes()), Refusal::default(), "{nothing:.40}");
+            assert_eq!(read(nothing.as_bytes()), Refusal::default(), "{nothing:.40}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_before_a_message_is_cut() {
+        let mut sent = Sent::default();
+        let token = "t".repeat(2_000);
+        sent.add(&token);
+        let body = format!(r#"{{"error_code":"{token}","error_msg":"no such token: {token}"}}"#);
+        assert_eq!(Refusal::read(body.as_bytes(), &sent), both("[secret]", "no such token: [secret]"));
     }
 
     #[test]
     fn a_message_is_one_bounded_line() {
         let body = format!(r#"{{"error_code":"X","error_msg":"a\nb\u001b[31m{}"}}"#, "x".repeat(1_000));
-        let message = Refusal::read(body.as_bytes()).message.unwrap();
+        let message = read(body.as_bytes()).message.unwrap();
         assert!(message.starts_with("a b [31mx"), "{message}");
         assert_eq!(message.chars().count(), MAX_MESSAGE_CHARS);
     }

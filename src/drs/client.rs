@@ -16,7 +16,7 @@ use super::budget::Budget;
 use super::error::{ApiError, Class, CodeBook, classify, is_empty_result, quota_window};
 use super::{Config, Tally, retry};
 use crate::auth::{self, Login};
-use crate::cloud::{self, BuildError, Failure, Http, Kind, ProjectId, Refusal, Reply, one_line};
+use crate::cloud::{self, BuildError, Failure, Http, Kind, ProjectId, Reply, one_line};
 use crate::model::ErrorCode;
 
 /// The header that names the language of messages, by the specification of `progress-data`.
@@ -183,9 +183,12 @@ fn interpret<T>(reply: &Reply, parse: fn(&[u8]) -> Result<T, String>) -> Result<
     if let Some(Ok(answer)) = parsed {
         return Ok(Some(answer));
     }
-    let refusal = Refusal::read(&reply.body);
+    let refusal = reply.refusal();
     if let (Some(Err(error)), None) = (parsed, &refusal.code) {
-        let what = format!("DRS answered HTTP {status} with a body that is not what was asked for: {error}");
+        let what = format!(
+            "DRS answered HTTP {status} with a body that is not what was asked for: {}",
+            one_line(&reply.blank(&error))
+        );
         return Err(ApiError::local(Class::Permanent, "decode", what));
     }
     let code = refusal.code.unwrap_or_default();

@@ -52,7 +52,7 @@ struct RawRow {
 /// # Errors
 /// When the body is no JSON, or has no `count`, or announces objects and has no list of them.
 pub(super) fn page(body: &[u8]) -> Result<Page, String> {
-    let raw: RawPage<'_> = serde_json::from_slice(body).map_err(|error| one_line(&error.to_string()))?;
+    let raw: RawPage<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let rows = match raw.flow_compare_data {
         Some(rows) => rows,
         None if raw.count == 0 => Vec::new(),
@@ -128,7 +128,7 @@ struct RawJob {
 /// # Errors
 /// When the body is no JSON, or has no `total_count`, or announces jobs and has no list of them.
 pub(super) fn jobs(body: &[u8]) -> Result<JobsPage, String> {
-    let raw: RawJobsPage<'_> = serde_json::from_slice(body).map_err(|error| one_line(&error.to_string()))?;
+    let raw: RawJobsPage<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let rows = match raw.jobs {
         Some(rows) => rows,
         None if raw.total_count == 0 => Vec::new(),
@@ -227,7 +227,7 @@ struct RawProgressInfo {
 /// # Errors
 /// When the body is no JSON, or has no `job`.
 pub(super) fn view(body: &[u8]) -> Result<View, String> {
-    let RawView { job } = serde_json::from_slice(body).map_err(|error| one_line(&error.to_string()))?;
+    let RawView { job } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let info = job.progress_info.unwrap_or_default();
     let base = job.base_info.unwrap_or_default();
     let status = info.transfer_status.as_str().and_then(JobStatus::new);
