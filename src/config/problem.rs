@@ -20,6 +20,10 @@ impl KeyPath {
         Self(self.0.iter().cloned().chain([key.to_owned()]).collect())
     }
 
+    pub(super) fn parent(&self) -> Self {
+        Self(self.0.split_last().map(|(_, parents)| parents.to_vec()).unwrap_or_default())
+    }
+
     pub(super) fn item(&self, index: usize) -> Self {
         self.key(&index.to_string())
     }
@@ -106,14 +110,22 @@ impl Problems {
         self.overrides.push((path, variable));
     }
 
+    /// Whether a variable gave what stands at the path.
+    pub(super) fn is_overridden(&self, path: &KeyPath) -> bool {
+        self.overriding(path).is_some()
+    }
+
+    fn overriding(&self, path: &KeyPath) -> Option<&String> {
+        self.overrides.iter().find(|(overridden, _)| path.begins_with(overridden)).map(|(_, variable)| variable)
+    }
+
     /// Adds a problem, unless one at the same place, or around it, was told already: a value that could not be read is not
     /// also missing.
     pub(super) fn add(&mut self, path: &KeyPath, message: impl Into<String>) {
         if !path.parts().is_empty() && self.told(path) {
             return;
         }
-        let variable = self.overrides.iter().find(|(overridden, _)| path.begins_with(overridden));
-        let source = variable.map_or_else(|| self.file.display().to_string(), |(_, variable)| variable.clone());
+        let source = self.overriding(path).cloned().unwrap_or_else(|| self.file.display().to_string());
         self.found.push(Problem { source, path: path.clone(), message: message.into() });
     }
 }

@@ -76,7 +76,12 @@ fn extract(mut values: Value, problems: &mut Problems) -> Option<File> {
         }
         let unknown_key = matches!(error.kind, Kind::UnknownField(..));
         let found = find(&mut values, path.parts()).map(|value| value.to_actual());
-        problems.add(&path, explain(error.kind, found.filter(|_| !path.may_be_secret())));
+        if unknown_key && path.may_be_secret() && !problems.is_overridden(&path) {
+            // What stands in the place of a key may be the secret itself, in braces that should not be there.
+            problems.add(&path.parent(), format!("has an {}", explain(error.kind, None)));
+        } else {
+            problems.add(&path, explain(error.kind, found.filter(|_| !path.may_be_secret())));
+        }
         let removed =
             if unknown_key { remove_key(&mut values, path.parts()) } else { empty(&mut values, path.parts()) };
         if !removed {
