@@ -19,6 +19,7 @@ mod outcomes;
 mod overview;
 mod process;
 mod readme;
+mod secrets;
 mod simulate;
 mod support;
 mod vendor;
