@@ -1,6 +1,6 @@
 //! How many requests the polls of an account need, so that one who has configured more than fits is told how much would.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ struct State {
     /// Requests a second of each poll that repeats, by the hash of its key.
     needed: HashMap<u64, f64>,
     /// Those whose last poll took longer than the time to the next.
-    late: HashMap<u64, Duration>,
+    late: HashSet<u64>,
     told: bool,
 }
 
@@ -46,14 +46,14 @@ impl Demand {
         let mut state = self.lock();
         state.needed.insert(key, a_second(requests, period));
         if took > period {
-            state.late.insert(key, took);
+            state.late.insert(key);
         } else {
             state.late.remove(&key);
         }
         let (account, allowed) = (&self.0.account, self.0.requests_per_second);
-        let needed = state.needed.values().sum::<f64>();
         if !state.late.is_empty() && !state.told {
             state.told = true;
+            let needed = state.needed.values().sum::<f64>();
             warn!(
                 account,
                 "a poll took {}, and its next one was due after {}: the account's polls need {needed:.1} requests a second, and \
