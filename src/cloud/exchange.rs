@@ -99,8 +99,7 @@ pub enum BuildError {
     },
 }
 
-/// An answer that arrived whole.
-#[derive(Debug)]
+/// An answer that arrived whole. It does not print: a log-in's answer has the token in its headers.
 pub struct Reply {
     /// The HTTP status.
     pub status: StatusCode,

@@ -332,3 +332,25 @@ async fn it_is_ready_when_the_jobs_of_the_first_list_were_tried() {
     exporter.until_ready().await;
     assert_eq!(exporter.samples().await.beginning("drs_poll_success"), [], "two intervals, though no poll has ended");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_does_not_wait_for_what_ended_nor_for_what_came_later() {
+    let project = Project::with([job("a", "migration")]);
+    let drs = drs_with(&project).await;
+    // The first poll is somewhere in the next thirty days.
+    let config =
+        config(&drs, &[], "interval: 1s, types: [table]").replace("poll: {interval: 1s", "poll: {interval: 30d");
+    let exporter = Exporter::start(&config).await;
+    exporter.until("the job", |samples| !samples.beginning("drs_job_info{").is_empty()).await;
+    assert_eq!(exporter.get("/-/ready").await.status(), 503);
+    project.remove("a");
+    exporter.until_ready().await;
+
+    project.set_fault(Fault::Fails);
+    let exporter = Exporter::start(&config).await;
+    exporter.until_ready().await;
+    project.add(job("b", "migration"));
+    project.set_fault(Fault::None);
+    exporter.until("the job", |samples| !samples.beginning("drs_job_info{").is_empty()).await;
+    assert_eq!(exporter.get("/-/ready").await.status(), 200, "it was ready, and nothing that was known has changed");
+}
