@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Error;
 use super::lease::Lent;
-use crate::cloud::{Endpoint, Failure, Http, ProjectId, Region, Reply};
+use crate::cloud::{Endpoint, Failure, Http, ProjectId, Region, Reply, one_line};
 
 /// Largest answer of IAM that is read, in bytes; a token's description may list many roles.
 const MAX_RESPONSE_BYTES: u64 = 1024 * 1024;
@@ -66,7 +66,7 @@ pub(super) async fn log_in(
     let ends = answer.and_then(|answer| time(&answer.token.expires_at));
     match (token, ends) {
         (Some(token), Some(ends)) => Ok(Lent { credential: token.into(), ends }),
-        _ => Err(nonsense("a log-in without a token and its end")),
+        _ => Err(nonsense("token with its end")),
     }
 }
 
@@ -95,9 +95,9 @@ pub(super) fn the_project(reply: &Reply, region: &Region) -> Result<ProjectId, E
     if !reply.status.is_success() {
         return Err(refused("IAM does not tell the project", reply));
     }
-    let answer: Projects = serde_json::from_slice(&reply.body).map_err(|_| nonsense("a list of projects"))?;
+    let answer: Projects = serde_json::from_slice(&reply.body).map_err(|_| nonsense("list of projects"))?;
     match &answer.projects[..] {
-        [one] => one.id.parse().map_err(|_| nonsense("a project id")),
+        [one] => one.id.parse().map_err(|_| nonsense("project id")),
         [] => Err(Error::Refused {
             what: format!("IAM knows no project of the region {region}"),
             advice: "check `region`, or name the `project_id`, which the console shows under My Credentials",
@@ -106,7 +106,7 @@ pub(super) fn the_project(reply: &Reply, region: &Region) -> Result<ProjectId, E
             what: format!(
                 "IAM knows {} projects of the region {region}, {} among them",
                 answer.projects.len(),
-                crate::cloud::one_line(&first.id)
+                one_line(&first.id)
             ),
             advice: "name the one that is meant as `project_id`",
         }),
@@ -127,7 +127,7 @@ fn unreachable(failure: Failure) -> Error {
 
 fn nonsense(what: &str) -> Error {
     Error::Refused {
-        what: format!("IAM answered something that is no {}", what.trim_start_matches("a ")),
+        what: format!("IAM answered something that is no {what}"),
         advice: "check that `iam_endpoint` is IAM and not a proxy or a log-in page",
     }
 }

@@ -184,7 +184,7 @@ impl Lister {
         let problem = match &roster {
             Ok(roster) if roster.complete => None,
             Ok(_) => Some(
-                "the list kept changing while it was read; what is missing in it is not taken for ended".to_owned(),
+                "the list kept changing while it was read, or has rows that are no jobs; what is missing in it is not taken for ended".to_owned(),
             ),
             Err(none) => Some(none.problem.clone()),
         };

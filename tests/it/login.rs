@@ -242,6 +242,23 @@ async fn a_log_in_that_fails_is_not_tried_more_than_four_times_and_a_new_passwor
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_iam_that_gives_no_token_is_told_of() {
+    let answers = [
+        ResponseTemplate::new(200).set_body_string("<html>log in</html>"),
+        token(1, DAY).insert_header("X-Subject-Token", ""),
+        ResponseTemplate::new(201).insert_header("X-Subject-Token", "t").set_body_json(json!({"token": {}})),
+    ];
+    let words = ["no token with its end; check that `iam_endpoint` is IAM", "is empty", "no token with its end"];
+    for (answer, words) in answers.into_iter().zip(words) {
+        let drs = Drs::answering_all(|ask| whole(ask, 1), move |_| answer.clone()).await;
+        let exporter = Exporter::start(&config(&drs, PASSWORD, &[JOB])).await;
+        exporter.polled("j", "table", "auth", 1.0).await;
+        assert!(exporter.log().contains(words), "{}", exporter.log());
+        assert!(drs.all_asked().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_iam_that_is_away_is_asked_rarely_and_told_of() {
     let drs = Drs::answering_all(|ask| whole(ask, 1), |_| ResponseTemplate::new(503)).await;
     for auth in [PASSWORD, "{agency}"] {
