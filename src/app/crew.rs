@@ -15,7 +15,7 @@ use crate::drs;
 use crate::exposition::Exposition;
 use crate::http::Readiness;
 use crate::model::{GroupKey, JobId};
-use crate::poller::{self, Demand, Discovery, Followed, JobBell, Overview, Roster, Sighting, Start, Task};
+use crate::poller::{self, Demand, Discovery, Followed, JobBell, Memory, Overview, Roster, Sighting, Start, Task};
 
 /// What all accounts share.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) publisher: Publisher,
     /// The jobs that somebody follows: a job that two accounts see is followed once.
     pub(super) taken: Arc<Mutex<BTreeSet<JobId>>>,
+    /// What the tasks remember from one listing to the next.
+    pub(super) memory: Memory,
 }
 
 /// The jobs of one account, and who follows them.
@@ -76,7 +78,8 @@ pub(super) fn tasks(
     let bell = JobBell::default();
     let groups = job.types.iter().map(|&object_type| {
         let (job_client, demand) = (Arc::clone(&client), demand.clone());
-        Task::new(job_client, object_type, job.interval, config.clone(), publisher.clone(), bell.clone(), demand)
+        let (config, publisher, bell) = (config.clone(), publisher.clone(), bell.clone());
+        Task::new(job_client, object_type, job.interval, config, publisher, bell, demand, &shared.memory)
     });
     let groups = groups.collect();
     let followed = Followed {
@@ -226,6 +229,7 @@ impl Crew {
             // All of them have ended, so nothing can be shown of the job after this.
             self.crews.remove(&job);
             self.shared.exposition.forget(&job);
+            self.shared.memory.forget(&job);
             self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
             debug!(%job, "not followed any more");
         }

@@ -19,6 +19,7 @@ use crate::{exposition, poller};
 const INTERVAL: Duration = Duration::from_secs(1);
 const SETTLED_INTERVAL: Duration = Duration::from_secs(10);
 const STALE_AFTER: Duration = Duration::from_secs(30);
+const STALL_AFTER: Duration = Duration::from_secs(30);
 
 /// Runs both until the process is asked to stop, and first prints what to open.
 ///
@@ -58,8 +59,12 @@ fn config(world: &simulator::Config, simulated: SocketAddr, jobs: &[String]) -> 
         .iter()
         .map(|id| Ok(Job { id: id.parse()?, name: None, types: ObjectType::ALL.to_vec(), interval: INTERVAL }));
     let account = Account { drs, job_view: true, jobs: jobs.collect::<anyhow::Result<_>>()?, discovery: None };
-    let poller =
-        poller::Config { settled_interval: SETTLED_INTERVAL, stale_after: STALE_AFTER, ..poller::Config::default() };
+    let poller = poller::Config {
+        settled_interval: SETTLED_INTERVAL,
+        stale_after: STALE_AFTER,
+        stall_after: STALL_AFTER,
+        ..poller::Config::default()
+    };
     Ok(Config { accounts: vec![account], poller, exposition: exposition::Config::default() })
 }
 

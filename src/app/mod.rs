@@ -23,7 +23,7 @@ use crate::config::{Account, Config};
 use crate::drs;
 use crate::exposition::Exposition;
 use crate::http::{self, Readiness, Served, Server};
-use crate::poller::{self, Lister};
+use crate::poller::{self, Lister, Memory};
 use crew::{Crew, Shared};
 use publisher::Publisher;
 
@@ -127,7 +127,14 @@ fn shared(config: &Config, registry: Registry, own_metrics: bool) -> anyhow::Res
     let longest = config.accounts.iter().map(Crew::longest_interval).max().unwrap_or_default();
     let readiness = Arc::new(Readiness::new(longest * 2));
     let publisher = Publisher::new(Arc::clone(&exposition), Arc::clone(&readiness));
-    Ok(Shared { poller: config.poller.clone(), exposition, readiness, publisher, taken: Arc::default() })
+    Ok(Shared {
+        poller: config.poller.clone(),
+        exposition,
+        readiness,
+        publisher,
+        taken: Arc::default(),
+        memory: Memory::default(),
+    })
 }
 
 /// The connection of one account.

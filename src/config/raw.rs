@@ -114,6 +114,7 @@ pub(super) struct Poll {
     pub(super) page_size: Option<u32>,
     pub(super) stale_after: Option<Span>,
     pub(super) settled_interval: Option<Span>,
+    pub(super) stall_after: Option<Span>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

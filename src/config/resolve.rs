@@ -73,6 +73,7 @@ impl Checker<'_> {
                 INTERVALS,
                 &place.key("settled_interval"),
             ),
+            stall_after: self.span(poll.stall_after, default.stall_after, INTERVALS, &place.key("stall_after")),
         };
         (interval, config)
     }

@@ -56,7 +56,11 @@ pub(super) enum Id {
     ObjectsByState,
     ProgressAverage,
     ProgressMinimum,
+    LastChange,
     DataTimestamp,
+    Regressions,
+    Disappeared,
+    Eta,
     PollSuccess,
     PollLastSuccess,
     PollDuration,
@@ -72,13 +76,17 @@ pub(super) enum Id {
 }
 
 impl Id {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::ObjectProgress,
         Self::Objects,
         Self::ObjectsByState,
         Self::ProgressAverage,
         Self::ProgressMinimum,
+        Self::LastChange,
         Self::DataTimestamp,
+        Self::Regressions,
+        Self::Disappeared,
+        Self::Eta,
         Self::PollSuccess,
         Self::PollLastSuccess,
         Self::PollDuration,
@@ -104,7 +112,7 @@ impl Id {
             Self::ObjectsByState => (
                 "drs_objects_by_state",
                 Kind::Gauge,
-                "Objects that are not started (at 0), in progress (1 to 99) and completed (at 100).",
+                "Objects that are not started (at 0), in progress (1 to 99), stalled (1 to 99, and not moved for a while) and completed (at 100).",
             ),
             Self::ProgressAverage => (
                 "drs_progress_average",
@@ -114,6 +122,24 @@ impl Id {
             Self::ProgressMinimum => {
                 ("drs_progress_minimum", Kind::Gauge, "Progress of the slowest object, in percent.")
             }
+            Self::LastChange => (
+                "drs_last_change_timestamp_seconds",
+                Kind::Gauge,
+                "When any object last moved; where none was seen to move, when they were first looked at.",
+            ),
+            Self::Regressions => {
+                ("drs_progress_regressions_total", Kind::Counter, "Times that the progress of an object fell.")
+            }
+            Self::Disappeared => (
+                "drs_objects_disappeared_total",
+                Kind::Counter,
+                "Objects below 100 that DRS does not list any more, or whose job it does not know any more.",
+            ),
+            Self::Eta => (
+                "drs_eta_seconds",
+                Kind::Gauge,
+                "Time left for all objects that are not stalled, at the recent pace; absent where it cannot be known.",
+            ),
             Self::DataTimestamp => {
                 ("drs_data_timestamp_seconds", Kind::Gauge, "When DRS made the data that is shown, by its own clock.")
             }

@@ -9,7 +9,7 @@ use super::Config;
 use super::families::Id;
 use super::gzip::{Block, Deflater};
 use super::labels::write_label;
-use crate::model::{Change, JobId, JobReport, Listing, Object, Outcome, PollStatus, Report};
+use crate::model::{Change, JobId, JobReport, Listing, Object, Outcome, PollStatus, Progress, Report, States};
 
 /// The samples of one job and type, family by family; a family without samples is not there.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +18,16 @@ pub(super) struct Segment {
 }
 
 /// The families that tell of a listing; they stay as they are until there is another one.
-const OF_LISTING: [Id; 6] =
-    [Id::ObjectProgress, Id::Objects, Id::ObjectsByState, Id::ProgressAverage, Id::ProgressMinimum, Id::DataTimestamp];
+const OF_LISTING: [Id; 8] = [
+    Id::ObjectProgress,
+    Id::Objects,
+    Id::ObjectsByState,
+    Id::ProgressAverage,
+    Id::ProgressMinimum,
+    Id::LastChange,
+    Id::DataTimestamp,
+    Id::Eta,
+];
 
 impl Segment {
     /// Renders what a report says. What the report leaves as it was comes from the segment `before`.
@@ -35,7 +43,7 @@ impl Segment {
         let mut writer = Writer::new(&report.key.job, config, deflater);
         writer.common_label("type", report.key.object_type.as_str());
         match &report.change {
-            Change::Listing(listing) => writer.listing(listing)?,
+            Change::Listing(listing, progress) => writer.listing(listing, progress.as_ref())?,
             Change::Keep => writer.segment.take_listing(before),
             Change::Drop => {}
         }
@@ -88,23 +96,24 @@ impl<'a> Writer<'a> {
         write_label(&mut self.labels, name, value, self.config.max_label_bytes);
     }
 
-    fn listing(&mut self, listing: &Listing) -> io::Result<()> {
+    fn listing(&mut self, listing: &Listing, progress: Option<&Progress>) -> io::Result<()> {
         self.plain(Id::Objects, Some(listing.count))?;
-        if listing.objects.is_empty() {
-            return Ok(());
-        }
+        // An empty listing has nothing else to tell.
+        let Some(progress) = progress else { return Ok(()) };
         self.objects(&listing.objects)?;
-        let progress = || listing.objects.iter().map(|object| object.progress.get());
+        let States { not_started, in_progress, stalled, completed } = progress.states;
         let states = [
-            ("not_started", progress().filter(|&percent| percent == 0).count()),
-            ("in_progress", progress().filter(|&percent| percent > 0 && percent < 100).count()),
-            ("completed", progress().filter(|&percent| percent == 100).count()),
+            ("not_started", not_started),
+            ("in_progress", in_progress),
+            ("stalled", stalled),
+            ("completed", completed),
         ];
         self.labelled(Id::ObjectsByState, "state", states)?;
-        let sum: u64 = progress().map(u64::from).sum();
-        self.plain(Id::ProgressAverage, Some(sum as f64 / listing.objects.len() as f64))?;
-        self.plain(Id::ProgressMinimum, progress().min())?;
-        self.plain(Id::DataTimestamp, listing.data_time.map(seconds))
+        self.plain(Id::ProgressAverage, Some(progress.average))?;
+        self.plain(Id::ProgressMinimum, Some(progress.minimum.get()))?;
+        self.plain(Id::LastChange, Some(seconds(progress.last_change.time())))?;
+        self.plain(Id::DataTimestamp, listing.data_time.map(seconds))?;
+        self.plain(Id::Eta, progress.left.map(|left| left.as_secs_f64()))
     }
 
     fn objects(&mut self, objects: &[Object]) -> io::Result<()> {
@@ -129,6 +138,8 @@ impl<'a> Writer<'a> {
     }
 
     fn status(&mut self, status: &PollStatus) -> io::Result<()> {
+        self.plain(Id::Regressions, status.regressions)?;
+        self.plain(Id::Disappeared, status.disappeared)?;
         // A type that the job cannot list is neither a success nor a failure.
         let judged = status.last.filter(|&outcome| outcome != Outcome::Unsupported);
         self.plain(Id::PollSuccess, judged.map(|outcome| u8::from(outcome.is_success())))?;

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 /// How much of an object has arrived, in percent: 0 to 100, as DRS reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Percent(u8);
 
 impl Percent {

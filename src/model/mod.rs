@@ -4,9 +4,11 @@ mod ids;
 mod job;
 mod listing;
 mod poll;
+mod progress;
 
 pub(crate) use ids::is_cloud_id;
 pub use ids::{GroupKey, InvalidJobId, JobId, ObjectType, UnknownObjectType};
 pub use job::{InvalidJobStatus, JobDetails, JobReport, JobStatus, JobView, ListedJob};
 pub use listing::{Listing, Object, ObjectName, Percent};
 pub use poll::{Change, DropReason, ErrorCode, Outcome, PollStatus, Report};
+pub use progress::{LastChange, Progress, Standing, States};

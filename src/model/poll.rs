@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{GroupKey, Listing};
+use super::{GroupKey, Listing, Progress};
 
 /// How a poll ended. The value of the label `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +112,12 @@ pub struct PollStatus {
     pub last_success: Option<SystemTime>,
     /// How long the last poll took.
     pub last_duration: Option<Duration>,
+    /// What was wrong with the last poll, where it was, and what to do.
+    pub problem: Option<String>,
+    /// Times that a percent fell; nothing before there was an object.
+    pub regressions: Option<u64>,
+    /// Objects below 100 that were not listed any more; nothing before there was an object.
+    pub disappeared: Option<u64>,
 }
 
 impl Default for PollStatus {
@@ -124,6 +130,9 @@ impl Default for PollStatus {
             last: None,
             last_success: None,
             last_duration: None,
+            problem: None,
+            regressions: None,
+            disappeared: None,
         }
     }
 }
@@ -131,8 +140,8 @@ impl Default for PollStatus {
 /// What a poll does to the listing that is shown.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Show this one from now on.
-    Listing(Listing),
+    /// Show this listing from now on, and how its objects move; nothing of that where it has none.
+    Listing(Listing, Option<Progress>),
     /// Go on showing the one before.
     Keep,
     /// Show none: the job is gone, or the last good listing is too old.

@@ -1,19 +1,24 @@
 //! Follows the jobs: decides when each (job, type) is asked for, asks, and reports what came of it.
 //!
-//! Reading order: `schedule` (when; pure), `round` (one poll), `task` (the loop of one job and type), `overview` (the loop of
-//! one job as a whole), `discovery` (which jobs there are), `demand` (whether all of it fits the budget), `complaint` (what is
-//! news in the log).
+//! Reading order: `schedule` (when; pure), `round` (one poll), `progress` (what several listings tell together; pure), `memory`
+//! and `timeline` (what that needs to know of the past and the time), `task` (the loop of one job and type), `overview` (the loop
+//! of one job as a whole), `discovery` (which jobs there are), `demand` (whether all of it fits the budget), `complaint` (what
+//! is news in the log).
 
 mod complaint;
 mod demand;
 mod discovery;
+mod memory;
 mod overview;
+mod progress;
 mod round;
 mod schedule;
 mod task;
+mod timeline;
 
 pub use demand::Demand;
 pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, NoRoster, Pattern, Roster};
+pub use memory::Memory;
 pub use overview::{Followed, Overview, Sighting};
 pub use task::{JobBell, Publish, Task};
 
@@ -28,6 +33,8 @@ pub struct Config {
     pub stale_after: Duration,
     /// Time between polls of a type that has nothing left to move.
     pub settled_interval: Duration,
+    /// For how long an object on its way may stand still before it is stalled.
+    pub stall_after: Duration,
 }
 
 impl Default for Config {
@@ -36,6 +43,7 @@ impl Default for Config {
             page_size: 1000,
             stale_after: Duration::from_secs(5 * 60),
             settled_interval: Duration::from_secs(10 * 60),
+            stall_after: Duration::from_secs(30 * 60),
         }
     }
 }

@@ -7,13 +7,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::schedule::Pace;
 use crate::drs::{Class, Job, ListError, Tally};
-use crate::model::{Change, DropReason, ObjectType, Outcome};
+use crate::model::{DropReason, Listing, ObjectType, Outcome};
 
 /// What came of one poll.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) outcome: Outcome,
-    pub(super) change: Change,
+    /// The listing, where there is one.
+    pub(super) listing: Option<Listing>,
     /// How much hurry there is with the next one.
     pub(super) pace: Pace,
     /// When the account may try again to be let in, if that was what stood in the way.
@@ -40,7 +41,7 @@ pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, dead
                 "the listing kept changing while it was read; what was read last is shown, each object once".to_owned()
             });
             let dropped = reading.dropped;
-            Round { pace, dropped, problem, ..Round::new(outcome, Change::Listing(reading.listing)) }
+            Round { pace, dropped, problem, listing: Some(reading.listing), ..Round::new(outcome) }
         }
         Ok(Err(error)) => failure(&error),
         Err(_) => {
@@ -49,7 +50,7 @@ pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, dead
                  raise `poll.stale_after`, or `limits.requests_per_second` as far as DRS allows",
                 humantime::format_duration(deadline)
             );
-            Round { problem: Some(problem), ..Round::new(Outcome::Error, Change::Keep) }
+            Round { problem: Some(problem), ..Round::new(Outcome::Error) }
         }
     };
     round.tally = tally;
@@ -68,13 +69,12 @@ fn failure(error: &ListError) -> Round {
         None if matches!(error, ListError::Short { .. }) => (Outcome::Incomplete, Pace::Usual),
         None => (Outcome::Error, Pace::Usual),
     };
-    let change = if outcome == Outcome::Gone { Change::Drop } else { Change::Keep };
-    Round { pace, again_at: error.not_before(), problem: Some(error.to_string()), ..Round::new(outcome, change) }
+    Round { pace, again_at: error.not_before(), problem: Some(error.to_string()), ..Round::new(outcome) }
 }
 
 impl Round {
-    fn new(outcome: Outcome, change: Change) -> Self {
+    fn new(outcome: Outcome) -> Self {
         let (tally, dropped) = (Tally::default(), BTreeMap::new());
-        Self { outcome, change, pace: Pace::Usual, again_at: None, tally, dropped, problem: None }
+        Self { outcome, listing: None, pace: Pace::Usual, again_at: None, tally, dropped, problem: None }
     }
 }

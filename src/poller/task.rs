@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::complaint::{Complaint, News};
 use super::demand::Demand;
+use super::memory::{Memory, Recollection};
 use super::round::{self, Round};
 use super::{Config, Start, schedule};
 use crate::drs::Job;
-use crate::model::{Change, GroupKey, JobReport, ObjectType, Outcome, PollStatus, Report};
+use crate::model::{Change, GroupKey, JobReport, Listing, ObjectType, Outcome, PollStatus, Report};
 
 /// Where reports go.
 pub trait Publish: Send + Sync {
@@ -60,6 +62,7 @@ pub struct Task<P> {
     publisher: P,
     bell: JobBell,
     demand: Demand,
+    recollection: Recollection,
     status: PollStatus,
     /// When the listing that is shown was read; nothing where none is shown.
     shown_since: Option<Instant>,
@@ -67,7 +70,8 @@ pub struct Task<P> {
 }
 
 impl<P: Publish> Task<P> {
-    /// Prepares to follow `object_type` of `job`. The tasks of one job share its `bell`, those of one account its `demand`.
+    /// Prepares to follow `object_type` of `job`. The tasks of one job share its `bell`, those of one account its `demand`, and all
+    /// of them the `memory`.
     pub fn new(
         job: Arc<Job>,
         object_type: ObjectType,
@@ -76,11 +80,13 @@ impl<P: Publish> Task<P> {
         publisher: P,
         bell: JobBell,
         demand: Demand,
+        memory: &Memory,
     ) -> Self {
         let key = GroupKey { job: job.id().clone(), object_type };
+        let recollection = memory.of(&key);
         let status = PollStatus::default();
         let complaint = Complaint::default();
-        Self { key, job, interval, config, publisher, bell, demand, status, shown_since: None, complaint }
+        Self { key, job, interval, config, publisher, bell, demand, recollection, status, shown_since: None, complaint }
     }
 
     /// The job and type that are followed.
@@ -169,7 +175,7 @@ impl<P: Publish> Task<P> {
 
     /// Takes the round into account; says whether that rang the bell.
     async fn record(&mut self, round: Round, started: Instant, now: Instant) -> bool {
-        let Round { outcome, change, tally, dropped, problem, .. } = round;
+        let Round { outcome, listing, tally, dropped, problem, .. } = round;
         let before = self.status.last.replace(outcome);
         *self.status.polls.entry(outcome).or_default() += 1;
         for (code, times) in tally.errors {
@@ -182,10 +188,53 @@ impl<P: Publish> Task<P> {
         if outcome.is_success() {
             self.status.last_success = Some(SystemTime::now());
         }
+        self.status.problem = problem.clone();
         self.log(outcome, problem, now - started);
+        let change = match listing {
+            Some(listing) => self.observe(listing).await,
+            None if outcome == Outcome::Gone => {
+                self.disappeared(self.recollection.lose_all());
+                Change::Drop
+            }
+            None => Change::Keep,
+        };
         self.publish(change).await;
         let (gone, was_gone) = (outcome == Outcome::Gone, before == Some(Outcome::Gone));
         gone != was_gone && self.bell.tell(gone)
+    }
+
+    /// Sees a listing together with those before it.
+    async fn observe(&mut self, listing: Listing) -> Change {
+        let (recollection, stall_after) = (self.recollection.clone(), self.config.stall_after);
+        // A large listing takes a while, which must not hold up the threads that answer scrapes.
+        let observed = spawn_blocking(move || {
+            let observation = recollection.observe(&listing, stall_after);
+            (listing, observation)
+        });
+        match observed.await {
+            Ok((listing, observation)) => {
+                if observation.progress.is_some() {
+                    *self.status.regressions.get_or_insert_default() += observation.regressions;
+                    self.status.disappeared.get_or_insert_default();
+                }
+                self.disappeared(observation.disappeared);
+                Change::Listing(listing, observation.progress)
+            }
+            Err(error) => {
+                error!(job = %self.key.job, r#type = %self.key.object_type, %error, "a listing could not be taken in; please report this");
+                Change::Keep
+            }
+        }
+    }
+
+    fn disappeared(&mut self, objects: u64) {
+        if objects > 0 {
+            *self.status.disappeared.get_or_insert_default() += objects;
+            warn!(
+                job = %self.key.job, r#type = %self.key.object_type, objects,
+                "objects that were not at 100 yet are not listed any more"
+            );
+        }
     }
 
     fn log(&mut self, outcome: Outcome, problem: Option<String>, took: Duration) {
@@ -204,7 +253,7 @@ impl<P: Publish> Task<P> {
 
     async fn publish(&mut self, change: Change) {
         match change {
-            Change::Listing(_) => self.shown_since = Some(Instant::now()),
+            Change::Listing(..) => self.shown_since = Some(Instant::now()),
             Change::Drop => self.shown_since = None,
             Change::Keep => {}
         }
