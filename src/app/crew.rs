@@ -15,7 +15,9 @@ use crate::drs;
 use crate::exposition::Exposition;
 use crate::http::Readiness;
 use crate::model::{GroupKey, JobId};
-use crate::poller::{self, Demand, Discovery, Followed, JobBell, Memory, Overview, Roster, Sighting, Start, Task};
+use crate::poller::{
+    self, Demand, Discovery, Followed, JobBell, Memory, Overview, Roster, Sighting, Start, Task, Ties,
+};
 
 /// What all accounts share.
 #[derive(Clone, Debug)]
@@ -74,14 +76,15 @@ pub(super) fn tasks(
     job: &Job,
 ) -> JobTasks {
     let client = Arc::new(drs::Job::new(Arc::clone(client), job.id.clone()));
-    let (config, publisher) = (&shared.poller, &shared.publisher);
-    let bell = JobBell::default();
-    let groups = job.types.iter().map(|&object_type| {
-        let (job_client, demand) = (Arc::clone(&client), demand.clone());
-        let (config, publisher, bell) = (config.clone(), publisher.clone(), bell.clone());
-        Task::new(job_client, object_type, job.interval, config, publisher, bell, demand, &shared.memory)
-    });
-    let groups = groups.collect();
+    let ties = Ties {
+        config: shared.poller.clone(),
+        publisher: shared.publisher.clone(),
+        bell: JobBell::default(),
+        demand: demand.clone(),
+        memory: shared.memory.clone(),
+    };
+    let task = |&object_type| Task::new(Arc::clone(&client), object_type, job.interval, ties.clone());
+    let groups = job.types.iter().map(task).collect();
     let followed = Followed {
         account: account.drs.account.clone(),
         region: account.drs.auth.region.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -90,7 +93,7 @@ pub(super) fn tasks(
         view: account.job_view,
     };
     let (sightings, seen) = watch::channel(Sighting::default());
-    let overview = Overview::new(client, followed, config.clone(), publisher.clone(), bell, demand.clone(), seen);
+    let overview = Overview::new(client, followed, ties, seen);
     JobTasks { groups, overview, sightings }
 }
 

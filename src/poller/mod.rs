@@ -20,7 +20,7 @@ pub use demand::Demand;
 pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, NoRoster, Pattern, Roster};
 pub use memory::Memory;
 pub use overview::{Followed, Overview, Sighting};
-pub use task::{JobBell, Publish, Task};
+pub use task::{JobBell, Publish, Task, Ties};
 
 use std::time::Duration;
 

@@ -10,9 +10,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::complaint::{Complaint, News};
-use super::demand::Demand;
 use super::schedule::{self, Pace};
-use super::{Config, JobBell, Publish, Start};
+use super::{Publish, Start, Ties};
 use crate::drs::{ApiError, Class, Job, Tally};
 use crate::model::{JobDetails, JobReport, JobStatus, JobView, ListedJob};
 
@@ -56,10 +55,7 @@ pub struct Followed {
 pub struct Overview<P> {
     job: Arc<Job>,
     followed: Followed,
-    config: Config,
-    publisher: P,
-    bell: JobBell,
-    demand: Demand,
+    ties: Ties<P>,
     sightings: watch::Receiver<Sighting>,
     seen: Option<Seen>,
     told: Option<JobReport>,
@@ -85,18 +81,9 @@ struct Look {
 }
 
 impl<P: Publish> Overview<P> {
-    /// Prepares to follow a job, whose other tasks share its `bell`. What a list says of it comes by `sightings`.
-    pub fn new(
-        job: Arc<Job>,
-        followed: Followed,
-        config: Config,
-        publisher: P,
-        bell: JobBell,
-        demand: Demand,
-        sightings: watch::Receiver<Sighting>,
-    ) -> Self {
-        let complaint = Complaint::default();
-        Self { job, followed, config, publisher, bell, demand, sightings, seen: None, told: None, complaint }
+    /// Prepares to follow a job. What a list says of it comes by `sightings`.
+    pub fn new(job: Arc<Job>, followed: Followed, ties: Ties<P>, sightings: watch::Receiver<Sighting>) -> Self {
+        Self { job, followed, ties, sightings, seen: None, told: None, complaint: Complaint::default() }
     }
 
     /// Follows it until `stop`, and reports nothing after that.
@@ -104,9 +91,9 @@ impl<P: Publish> Overview<P> {
         let mut stop = pin!(stop);
         let (job, interval, asked) = (Arc::clone(&self.job), self.followed.interval, self.followed.view);
         if asked {
-            self.demand.expects(&self.key(), interval);
+            self.ties.demand.expects(&self.key(), interval);
         }
-        let mut ring = self.bell.listen();
+        let mut ring = self.ties.bell.listen();
         let mut started = Instant::now();
         let mut due = started + schedule::first_delay(start, job.id(), interval);
         while let Some(rung) = self.telling(wait(asked.then_some(due), &mut ring), stop.as_mut()).await {
@@ -121,7 +108,7 @@ impl<P: Publish> Overview<P> {
             let period = schedule::period(self.take(look), interval, interval);
             due = schedule::next(due, period, Instant::now()).due;
         }
-        self.demand.ended(&self.key());
+        self.ties.demand.ended(&self.key());
     }
 
     /// Looks once where the cloud is asked at all, and says whether that went well.
@@ -180,7 +167,7 @@ impl<P: Publish> Overview<P> {
             Err(_) => (Pace::Usual, Some("the cloud did not say in time how the job as a whole stands".to_owned())),
         };
         if tally.errors.is_empty() {
-            self.demand.polled(&self.key(), tally.requests, started.elapsed(), self.followed.interval);
+            self.ties.demand.polled(&self.key(), tally.requests, started.elapsed(), self.followed.interval);
         }
         let job = self.job.id();
         match self.complaint.hear(problem) {
@@ -216,7 +203,7 @@ impl<P: Publish> Overview<P> {
         };
         // Most lists and looks bring nothing new, and rendering takes time.
         if self.told.as_ref() != Some(&report) {
-            self.publisher.publish_job(report.clone()).await;
+            self.ties.publisher.publish_job(report.clone()).await;
             self.told = Some(report);
         }
         too_old
@@ -224,12 +211,12 @@ impl<P: Publish> Overview<P> {
 
     /// How long a look may take.
     fn patience(&self) -> Duration {
-        self.followed.interval.max(self.config.stale_after)
+        self.followed.interval.max(self.ties.config.stale_after)
     }
 
     /// How long a look is believed: while the next ones fail, as long as a listing is; but never only until the next is due.
     fn believed_for(&self) -> Duration {
-        self.config.stale_after.max(self.followed.interval * 2)
+        self.ties.config.stale_after.max(self.followed.interval * 2)
     }
 
     fn key(&self) -> (&'static str, &crate::model::JobId) {

@@ -302,3 +302,243 @@ fn hash(name: &ObjectName) -> u64 {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STALL_AFTER: Duration = Duration::from_secs(1800);
+
+    /// Listings a minute apart, seen by one tracker.
+    #[derive(Default)]
+    struct Watched {
+        tracker: Tracker,
+        minute: u32,
+    }
+
+    impl Watched {
+        /// The next minute's listing.
+        fn sees(&mut self, objects: &[(&str, u8)]) -> Observation {
+            self.minute += 1;
+            self.tracker.observe(&listing(objects), minute(self.minute), STALL_AFTER)
+        }
+
+        /// The same listing for some minutes, of which the last is told.
+        fn sees_for(&mut self, minutes: u32, objects: &[(&str, u8)]) -> Progress {
+            (0..minutes).map(|_| self.sees(objects)).last().unwrap().progress.unwrap()
+        }
+    }
+
+    fn minute(minute: u32) -> Moment {
+        Moment { now: f64::from(minute * 60), drift: 0 }
+    }
+
+    fn at(minute: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(minute * 60)
+    }
+
+    fn object(name: &str, percent: u8) -> Object {
+        let name = ObjectName { src_db: "a".into(), src_tb: name.into(), dst_db: "c".into(), dst_tb: name.into() };
+        Object { name, progress: Percent::new(percent).unwrap() }
+    }
+
+    fn listing(objects: &[(&str, u8)]) -> Listing {
+        let objects: Vec<Object> = objects.iter().map(|(name, percent)| object(name, *percent)).collect();
+        Listing { count: objects.len() as u64, data_time: None, objects }
+    }
+
+    fn states(not_started: u64, in_progress: u64, stalled: u64, completed: u64) -> States {
+        States { not_started, in_progress, stalled, completed }
+    }
+
+    fn names(standing: &[Standing]) -> Vec<&str> {
+        standing.iter().map(|standing| &*standing.name.src_tb).collect()
+    }
+
+    #[test]
+    fn what_is_on_its_way_and_does_not_move_is_stalled_after_a_while() {
+        let mut watched = Watched::default();
+        let objects = [("waits", 0), ("stands", 50), ("done", 100)];
+        // First seen in the first minute, so it has stood for 29 in the thirtieth.
+        let progress = watched.sees_for(30, &objects);
+        assert_eq!((progress.states, progress.last_change), (states(1, 1, 0, 1), LastChange::NotSince(at(1))));
+        let progress = watched.sees_for(1, &objects);
+        assert_eq!(progress.states, states(1, 0, 1, 1));
+        let Object { name, progress: half } = object("stands", 50);
+        let stands = Standing { name, progress: half, since: at(1) };
+        assert_eq!((progress.stalled, progress.slowest), (vec![stands], vec![]));
+        assert_eq!((progress.minimum.get(), progress.average), (0, 50.0));
+        // Days later, what waits and what is done is still not stalled.
+        assert_eq!(watched.sees_for(3000, &objects).states, states(1, 0, 1, 1));
+
+        let progress = watched.sees_for(1, &[("waits", 0), ("stands", 51), ("done", 100)]);
+        assert_eq!((progress.states, progress.last_change), (states(1, 1, 0, 1), LastChange::Seen(at(3032))));
+        assert_eq!((names(&progress.stalled), names(&progress.slowest)), (vec![], vec!["stands"]));
+    }
+
+    #[test]
+    fn no_clock_moves_between_two_listings() {
+        let mut tracker = Tracker::default();
+        let mut progress =
+            |at, percent| tracker.observe(&listing(&[("a", percent)]), minute(at), STALL_AFTER).progress.unwrap();
+        progress(0, 10);
+        assert_eq!(progress(29, 10).states, states(0, 1, 0, 0));
+        // All polls fail for an hour. It moved meanwhile, so it is not stalled,
+        let moved = progress(90, 11);
+        assert_eq!((moved.states, moved.last_change), (states(0, 1, 0, 0), LastChange::Seen(at(90))));
+        // while what is where it was before them has stood since then.
+        assert_eq!(progress(120, 11).states, states(0, 0, 1, 0));
+    }
+
+    #[test]
+    fn what_falls_or_disappears_is_counted() {
+        let mut watched = Watched::default();
+        let counts = |observation: Observation| (observation.regressions, observation.disappeared);
+        assert_eq!(counts(watched.sees(&[("a", 50), ("b", 100), ("c", 0), ("d", 7)])), (0, 0));
+        assert_eq!(counts(watched.sees(&[("a", 49), ("b", 99), ("c", 0), ("d", 8)])), (2, 0));
+        // What was at 100 may go, and what comes is new; the others are found again in any order.
+        assert_eq!(counts(watched.sees(&[("d", 9), ("e", 30), ("b", 100)])), (0, 2));
+        let progress = watched.sees(&[("d", 9)]);
+        assert_eq!((progress.disappeared, progress.progress.unwrap().last_change), (1, LastChange::Seen(at(3))));
+        assert_eq!(counts(watched.sees(&[])), (0, 1));
+        assert!(watched.sees(&[]).progress.is_none());
+        watched.sees(&[("a", 50), ("b", 100), ("c", 0)]);
+        assert_eq!(watched.tracker.lose_all(), 2);
+        assert_eq!(watched.sees(&[("a", 50)]).progress.unwrap().last_change, LastChange::NotSince(at(8)));
+    }
+
+    #[test]
+    fn a_steady_pace_gives_the_time_that_is_left() {
+        let mut watched = Watched::default();
+        assert_eq!(watched.sees(&[("a", 10), ("b", 10)]).progress.unwrap().left, None);
+        // One percent a minute each.
+        for percent in 11..40 {
+            let progress = watched.sees_for(1, &[("a", percent), ("b", percent)]);
+            assert_close(progress.left.unwrap().as_secs_f64(), f64::from(100 - percent) * 60.0);
+            assert_close(progress.pace.unwrap(), 60.0);
+        }
+    }
+
+    fn assert_close(value: f64, expected: f64) {
+        assert!((value / expected - 1.0).abs() < 0.001, "{value} is not {expected}");
+    }
+
+    #[test]
+    fn a_slow_object_takes_its_time_however_fast_the_others_were() {
+        let mut watched = Watched::default();
+        let mut objects: Vec<(String, u8)> = (0..100).map(|number| (format!("fast{number}"), 0)).collect();
+        objects.push(("slow".to_owned(), 10));
+        for minute in 0..10 {
+            for object in &mut objects {
+                object.1 = if object.0 == "slow" { 10 + minute } else { (minute * 20).min(100) };
+            }
+            let objects: Vec<(&str, u8)> = objects.iter().map(|(name, percent)| (&name[..], *percent)).collect();
+            watched.sees(&objects);
+        }
+        let objects: Vec<(&str, u8)> = objects.iter().map(|(name, percent)| (&name[..], *percent)).collect();
+        let left = watched.sees_for(1, &objects).left.unwrap();
+        assert!(left > Duration::from_secs(80 * 60), "{left:?}");
+    }
+
+    #[test]
+    fn no_time_left_is_told_where_it_cannot_be_known() {
+        let left = |minutes: &[&[(&str, u8)]]| {
+            let mut watched = Watched::default();
+            let progress = minutes.iter().map(|objects| watched.sees(objects).progress.unwrap()).last().unwrap();
+            (progress.left.is_some(), progress.pace.is_some())
+        };
+        assert_eq!(left(&[&[("a", 50)]]), (false, false), "nothing was seen to move");
+        assert_eq!(left(&[&[("a", 0)], &[("a", 0)]]), (false, false), "all waits");
+        assert_eq!(left(&[&[("a", 0), ("b", 0)], &[("a", 1), ("b", 0)]]), (false, true), "below 1 %");
+        assert_eq!(left(&[&[("a", 0), ("b", 0)], &[("a", 2), ("b", 0)]]), (true, true));
+        assert_eq!(left(&[&[("a", 50)], &[("a", 100)]]), (false, true), "nothing is left");
+        assert_eq!(left(&[&[("a", 50)], &[("a", 40)]]), (false, false), "it only fell");
+
+        let mut watched = Watched::default();
+        watched.sees(&[("a", 50)]);
+        watched.sees(&[("a", 51)]);
+        let slower = watched.sees_for(29, &[("a", 51)]).left.unwrap();
+        assert!(slower > Duration::from_secs(49 * 60), "it has not moved for a while: {slower:?}");
+        let stalled = watched.sees_for(1, &[("a", 51)]);
+        assert_eq!((stalled.left, stalled.pace), (None, None), "nothing moves");
+        // What stood says nothing of how fast it goes now.
+        assert_close(watched.sees_for(1, &[("a", 52)]).left.unwrap().as_secs_f64(), 48.0 * 60.0);
+    }
+
+    #[test]
+    fn a_stalled_object_does_not_hide_when_the_others_are_done() {
+        let mut watched = Watched::default();
+        for percent in 0..=40 {
+            watched.sees(&[("stands", 50), ("moves", percent)]);
+        }
+        let progress = watched.sees_for(1, &[("stands", 50), ("moves", 41)]);
+        assert_eq!(progress.states, states(0, 1, 1, 0));
+        assert_close(progress.left.unwrap().as_secs_f64(), 59.0 * 60.0);
+    }
+
+    #[test]
+    fn of_many_the_worst_are_named() {
+        let mut watched = Watched::default();
+        let all: Vec<String> = (1..=50).map(|number| format!("t{number:02}")).collect();
+        let objects: Vec<(&str, u8)> = all.iter().zip(1..).map(|(name, number)| (&name[..], 51 - number)).collect();
+        let progress = watched.sees_for(1, &objects);
+        let last_ten: Vec<&str> = all.iter().rev().take(10).map(String::as_str).collect();
+        assert_eq!((names(&progress.slowest), progress.stalled.len()), (last_ten, 0));
+        // One after the other stops.
+        for round in 1..=50 {
+            let percent = |number: u8| 40 + number.min(round) % 2;
+            let objects: Vec<(&str, u8)> =
+                all.iter().zip(1..).map(|(name, number)| (&name[..], percent(number))).collect();
+            watched.sees(&objects);
+        }
+        let objects: Vec<(&str, u8)> =
+            all.iter().zip(1_u8..).map(|(name, number)| (&name[..], 40 + number % 2)).collect();
+        let progress = watched.sees_for(31, &objects);
+        let first_ten: Vec<&str> = all.iter().take(10).map(String::as_str).collect();
+        assert_eq!((progress.states.stalled, names(&progress.stalled)), (50, first_ten));
+    }
+
+    proptest! {
+        /// Whatever is listed in whatever order, the states add up, each clock is the newest change, and what is told is sane.
+        #[test]
+        fn any_listings_add_up(rounds in prop::collection::vec(prop::collection::vec((0_u8..12, 0_u8..=100), 0..10), 1..40)) {
+            let mut tracker = Tracker::default();
+            let mut last: HashMap<u8, (u8, u32)> = HashMap::new();
+            for (round, objects) in rounds.iter().enumerate() {
+                let now = round as u32 * 7 + 1;
+                let mut listed: Vec<(u8, u8)> = Vec::new();
+                for (name, percent) in objects {
+                    if listed.iter().all(|(known, _)| known != name) {
+                        listed.push((*name, *percent));
+                    }
+                }
+                let regressions = listed.iter().filter(|(name, percent)| last.get(name).is_some_and(|(was, _)| percent < was));
+                let regressions = regressions.count() as u64;
+                let gone = last.iter().filter(|(name, (was, _))| *was < 100 && listed.iter().all(|(listed, _)| listed != *name));
+                let gone = gone.count() as u64;
+                last = listed.iter().map(|(name, percent)| {
+                    let moved = last.get(name).filter(|(was, _)| was == percent).map_or(now, |(_, moved)| *moved);
+                    (*name, (*percent, moved))
+                }).collect();
+                let names: Vec<(String, u8)> = listed.iter().map(|(name, percent)| (name.to_string(), *percent)).collect();
+                let objects: Vec<(&str, u8)> = names.iter().map(|(name, percent)| (&name[..], *percent)).collect();
+                let seen = tracker.observe(&listing(&objects), minute(now), STALL_AFTER);
+                prop_assert_eq!((seen.regressions, seen.disappeared), (regressions, gone));
+                let Some(progress) = seen.progress else { prop_assert!(listed.is_empty()); continue };
+                let is_stalled = |(percent, moved): &(u8, u32)| (1..100).contains(percent) && now - moved >= 30;
+                let stalled = last.values().filter(|object| is_stalled(object)).count() as u64;
+                let (zero, done) = (|(percent, _): &&(u8, u32)| *percent == 0, |(percent, _): &&(u8, u32)| *percent == 100);
+                let (zero, done) = (last.values().filter(zero).count() as u64, last.values().filter(done).count() as u64);
+                prop_assert_eq!(progress.states, states(zero, last.len() as u64 - zero - done - stalled, stalled, done));
+                let sum: u32 = listed.iter().map(|(_, percent)| u32::from(*percent)).sum();
+                prop_assert!((progress.average - f64::from(sum) / listed.len() as f64).abs() < 1e-9);
+                prop_assert!(progress.left.is_none_or(|left| left > Duration::ZERO && left <= LONGEST_LEFT));
+                prop_assert!(progress.pace.is_none_or(|pace| pace > 0.0 && pace.is_finite()));
+            }
+        }
+    }
+}

@@ -52,16 +52,28 @@ impl JobBell {
     }
 }
 
+/// What the tasks of one job share, and part of it with those of other jobs.
+#[derive(Clone, Debug)]
+pub struct Ties<P> {
+    /// How jobs are followed.
+    pub config: Config,
+    /// Where reports go.
+    pub publisher: P,
+    /// The bell of the job.
+    pub bell: JobBell,
+    /// What the polls of the account ask for.
+    pub demand: Demand,
+    /// What all tasks remember.
+    pub memory: Memory,
+}
+
 /// Follows one job and type.
 #[derive(Debug)]
 pub struct Task<P> {
     key: GroupKey,
     job: Arc<Job>,
     interval: Duration,
-    config: Config,
-    publisher: P,
-    bell: JobBell,
-    demand: Demand,
+    ties: Ties<P>,
     recollection: Recollection,
     status: PollStatus,
     /// When the listing that is shown was read; nothing where none is shown.
@@ -70,23 +82,12 @@ pub struct Task<P> {
 }
 
 impl<P: Publish> Task<P> {
-    /// Prepares to follow `object_type` of `job`. The tasks of one job share its `bell`, those of one account its `demand`, and all
-    /// of them the `memory`.
-    pub fn new(
-        job: Arc<Job>,
-        object_type: ObjectType,
-        interval: Duration,
-        config: Config,
-        publisher: P,
-        bell: JobBell,
-        demand: Demand,
-        memory: &Memory,
-    ) -> Self {
+    /// Prepares to follow `object_type` of `job`.
+    pub fn new(job: Arc<Job>, object_type: ObjectType, interval: Duration, ties: Ties<P>) -> Self {
         let key = GroupKey { job: job.id().clone(), object_type };
-        let recollection = memory.of(&key);
-        let status = PollStatus::default();
-        let complaint = Complaint::default();
-        Self { key, job, interval, config, publisher, bell, demand, recollection, status, shown_since: None, complaint }
+        let recollection = ties.memory.of(&key);
+        let (status, complaint) = (PollStatus::default(), Complaint::default());
+        Self { key, job, interval, ties, recollection, status, shown_since: None, complaint }
     }
 
     /// The job and type that are followed.
@@ -98,9 +99,9 @@ impl<P: Publish> Task<P> {
     /// unless one was late.
     pub async fn run(mut self, start: Start, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        self.demand.expects(&self.key, self.interval);
+        self.ties.demand.expects(&self.key, self.interval);
         self.publish(Change::Keep).await;
-        let mut ring = self.bell.listen();
+        let mut ring = self.ties.bell.listen();
         let mut started = Instant::now();
         let mut due = started + schedule::first_delay(start, &self.key, self.interval);
         loop {
@@ -111,14 +112,14 @@ impl<P: Publish> Task<P> {
                 continue;
             }
             started = Instant::now();
-            let (job, config) = (Arc::clone(&self.job), self.config.clone());
+            let (job, config) = (Arc::clone(&self.job), self.ties.config.clone());
             let poll = round::run(&job, self.key.object_type, config.page_size, self.deadline());
             let Some(round) = self.attend(poll, stop.as_mut()).await else { break };
             let now = Instant::now();
             let period = schedule::period(round.pace, self.interval, config.settled_interval);
             // A poll that was held up by faults says so itself.
             if round.tally.errors.is_empty() {
-                self.demand.polled(&self.key, round.tally.requests, now - due, period);
+                self.ties.demand.polled(&self.key, round.tally.requests, now - due, period);
             }
             let next = schedule::next(due, period, now);
             // What an account's log-in held up is made up for as soon as the account may try again.
@@ -128,19 +129,19 @@ impl<P: Publish> Task<P> {
                 ring.mark_unchanged();
             }
         }
-        self.demand.ended(&self.key);
+        self.ties.demand.ended(&self.key);
     }
 
     /// Polls once, and says how that ended.
     pub async fn once(mut self) -> PollStatus {
         let started = Instant::now();
-        let round = round::run(&self.job, self.key.object_type, self.config.page_size, self.deadline()).await;
+        let round = round::run(&self.job, self.key.object_type, self.ties.config.page_size, self.deadline()).await;
         self.record(round, started, Instant::now()).await;
         self.status
     }
 
     fn deadline(&self) -> Duration {
-        self.interval.max(self.config.stale_after)
+        self.interval.max(self.ties.config.stale_after)
     }
 
     /// Waits for `event`, and meanwhile lets the listing go when it becomes too old; nothing after `stop`. A report that is on
@@ -170,7 +171,7 @@ impl<P: Publish> Task<P> {
     /// When the listing that is shown has to go; nothing while polls succeed, however rare they are.
     fn shown_until(&self) -> Option<Instant> {
         let failing = self.status.last.is_some_and(|outcome| !outcome.is_success());
-        self.shown_since.filter(|_| failing).map(|since| since + self.config.stale_after)
+        self.shown_since.filter(|_| failing).map(|since| since + self.ties.config.stale_after)
     }
 
     /// Takes the round into account; says whether that rang the bell.
@@ -200,12 +201,12 @@ impl<P: Publish> Task<P> {
         };
         self.publish(change).await;
         let (gone, was_gone) = (outcome == Outcome::Gone, before == Some(Outcome::Gone));
-        gone != was_gone && self.bell.tell(gone)
+        gone != was_gone && self.ties.bell.tell(gone)
     }
 
     /// Sees a listing together with those before it.
     async fn observe(&mut self, listing: Listing) -> Change {
-        let (recollection, stall_after) = (self.recollection.clone(), self.config.stall_after);
+        let (recollection, stall_after) = (self.recollection.clone(), self.ties.config.stall_after);
         // A large listing takes a while, which must not hold up the threads that answer scrapes.
         let observed = spawn_blocking(move || {
             let observation = recollection.observe(&listing, stall_after);
@@ -257,7 +258,7 @@ impl<P: Publish> Task<P> {
             Change::Drop => self.shown_since = None,
             Change::Keep => {}
         }
-        self.publisher.publish(Report { key: self.key.clone(), status: self.status.clone(), change }).await;
+        self.ties.publisher.publish(Report { key: self.key.clone(), status: self.status.clone(), change }).await;
     }
 }
 

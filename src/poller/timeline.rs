@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_moves_what_is_told_and_not_what_is_measured() {
-        let (ours, second) = (Duration::from_millis(1000_500), Duration::from_secs(1));
+        let (ours, second) = (Duration::from_millis(1_000_500), Duration::from_secs(1));
         let moment = |system| Moment::new(ours, system);
         assert_eq!(moment(ours), Moment { now: 1000.5, drift: 0 });
         assert_eq!(moment(ours + second).drift, 0);
