@@ -96,6 +96,9 @@ struct Simulate {
     /// When tokens from a log-in end without having said so, as after a change of the password.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     token_dies_after: Option<Duration>,
+    /// For how long objects that stall stand still, from the start; for ever otherwise.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    stands_for: Option<Duration>,
     /// How long each answer takes, such as 50ms.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     latency: Duration,
@@ -124,6 +127,7 @@ impl From<Simulate> for simulator::Config {
             seed: flags.seed,
             token_ttl: flags.token_ttl,
             token_dies_after: flags.token_dies_after,
+            stands_for: flags.stands_for,
             latency: flags.latency,
             requests_per_second: flags.requests_per_second,
             fault_percent: flags.fault_percent,

@@ -28,7 +28,7 @@ const CHILDREN: u64 = 2;
 pub(super) enum Fate {
     /// Its objects move, for half an hour.
     Moving,
-    /// A third of its objects stand still on the way.
+    /// A third of its objects stand still on the way, for ever or for a while.
     Stalling,
     /// The service fails for 40 s of each minute.
     Failing,
@@ -64,17 +64,19 @@ pub(super) struct Job {
     /// How long before the world began it was created.
     age: Duration,
     enterprise_project: &'static str,
+    /// For how long objects that stall stand still, from the beginning of the world; for ever where nothing is said.
+    pub(super) stands_for: Option<Duration>,
     pub(super) children: Vec<Job>,
 }
 
 impl Job {
     /// The jobs of a world, the newest first.
-    pub(super) fn all(seed: u64, jobs: usize) -> Vec<Self> {
+    pub(super) fn all(seed: u64, jobs: usize, stands_for: Option<Duration>) -> Vec<Self> {
         let fates = Fate::ALL.into_iter().cycle().take(jobs);
-        fates.zip(0..).map(|(fate, index)| Self::new(fate, mixed(seed, index), index)).collect()
+        fates.zip(0..).map(|(fate, index)| Self::new(fate, mixed(seed, index), index, stands_for)).collect()
     }
 
-    fn new(fate: Fate, seed: u64, index: u64) -> Self {
+    fn new(fate: Fate, seed: u64, index: u64, stands_for: Option<Duration>) -> Self {
         let purpose = if index % 3 == 2 { "test" } else { "prod" };
         let mut job = Self {
             id: format!("{}-{:08x}", fate.as_str(), seed >> 32),
@@ -84,6 +86,7 @@ impl Job {
             follows_changes: index % 2 == 1,
             age: CREATED_EVERY.saturating_mul(u32::try_from(index + 1).unwrap_or(u32::MAX)),
             enterprise_project: if index % 4 == 3 { "simulated-enterprise-project" } else { "0" },
+            stands_for,
             children: Vec::new(),
         };
         if index % PARENT_EVERY == PARENT_EVERY - 1 {
@@ -218,6 +221,7 @@ fn fields<const N: usize>(fields: [(&str, Value); N]) -> impl Iterator<Item = (S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulator::objects::page;
 
     const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn each_seventh_job_has_two_children_that_share_its_fate() {
-        let jobs = Job::all(1, 14);
+        let jobs = Job::all(1, 14, None);
         let parents: Vec<usize> = (0..14).filter(|&place| !jobs[place].children.is_empty()).collect();
         assert_eq!(parents, [6, 13]);
         let parent = &jobs[6];
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_status_follows_from_fate_and_time() {
-        let jobs = Job::all(1, 9);
+        let jobs = Job::all(1, 9, None);
         let status = |index: usize, at| jobs[index].status(seconds(at));
         assert_eq!(status(0, 1797), "FULL_TRANSFER_STARTED");
         assert_eq!(status(1, 100_000), "FULL_TRANSFER_STARTED");
@@ -252,8 +256,28 @@ mod tests {
     }
 
     #[test]
+    fn objects_that_stall_stand_for_ever_or_for_as_long_as_is_wanted() {
+        let percents = |stands_for, at| -> Vec<u8> {
+            let job = &Job::all(1, 2, stands_for)[1];
+            let page = page(job, "table", 40, (40, 0), EPOCH, seconds(at));
+            page.flow_compare_data.iter().map(|row| row.progress).collect()
+        };
+        let standing = |now: &[u8], then: &[u8]| now.iter().zip(then).filter(|(now, then)| now == then).count();
+        let (begin, end) = (percents(None, 0), percents(None, 100_000));
+        let stand = begin.iter().filter(|&&percent| percent > 0).count();
+        assert_eq!(
+            (standing(&begin, &end), end.iter().filter(|&&percent| percent == 100).count()),
+            (stand, 40 - stand)
+        );
+        assert!(stand > 5);
+        let wanted = Some(seconds(60));
+        assert!(standing(&begin, &percents(wanted, 60)) >= stand);
+        assert_eq!(percents(wanted, 100_000), [100; 40]);
+    }
+
+    #[test]
     fn progress_is_told_in_each_of_the_ways_that_the_cloud_has() {
-        let jobs = Job::all(1, 5);
+        let jobs = Job::all(1, 5, None);
         let told = |index: usize, at| {
             let detail = jobs[index].detail(40, EPOCH, seconds(at));
             let info = &detail["job"]["progress_info"];

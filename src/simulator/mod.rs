@@ -50,6 +50,8 @@ pub struct Config {
     pub token_ttl: Duration,
     /// When tokens from a log-in end without having said so, as they do after a change of the password.
     pub token_dies_after: Option<Duration>,
+    /// For how long objects that stall stand still, from the start; for ever where nothing is said.
+    pub stands_for: Option<Duration>,
     /// How long each answer takes.
     pub latency: Duration,
     /// Requests to DRS allowed in each second; more are refused as API Gateway does.
@@ -74,6 +76,7 @@ impl Default for Config {
             domain: "simulated-domain".to_owned(),
             token_ttl: Duration::from_secs(24 * 60 * 60),
             token_dies_after: None,
+            stands_for: None,
             latency: Duration::ZERO,
             requests_per_second: None,
             fault_percent: 0,

@@ -73,7 +73,7 @@ pub(super) fn page(
 /// How far a job's tables are together.
 pub(super) fn average(job: &Job, tables: u64, elapsed: Duration) -> u64 {
     let now = Duration::from_secs(elapsed.as_secs());
-    let sum: u64 = (0..tables).map(|index| u64::from(progress(job.fate, object_seed(job, "table", index), now))).sum();
+    let sum: u64 = (0..tables).map(|index| u64::from(progress(job, object_seed(job, "table", index), now))).sum();
     sum.checked_div(tables).unwrap_or(100)
 }
 
@@ -106,7 +106,7 @@ fn row(job: &Job, object_type: &str, index: u64, now: Duration) -> Row {
         src_tb: name.clone(),
         dst_db: "shop_cloud".to_owned(),
         dst_tb: name,
-        progress: progress(job.fate, object_seed(job, object_type, index), now),
+        progress: progress(job, object_seed(job, object_type, index), now),
     }
 }
 
@@ -120,17 +120,18 @@ fn object_seed(job: &Job, object_type: &str, index: u64) -> u64 {
 }
 
 /// How far an object is: it waits, moves at its own pace, and may stop on the way.
-fn progress(fate: Fate, seed: u64, now: Duration) -> u8 {
+fn progress(job: &Job, seed: u64, now: Duration) -> u8 {
     let mut chance = fastrand::Rng::with_seed(seed);
-    let (waits, takes) = if fate == Fate::Finishing { FINISHING } else { OTHERS };
-    let (waits, takes) = (chance.u64(waits), chance.u64(takes));
-    let moved = now.as_secs().saturating_sub(waits) * 100 / takes;
-    let percent = u8::try_from(moved.min(100)).unwrap_or(100);
-    if fate == Fate::Stalling && chance.u8(0..3) == 0 {
+    let (waits, takes) = if job.fate == Fate::Finishing { FINISHING } else { OTHERS };
+    let (mut begins, takes) = (chance.u64(waits), chance.u64(takes));
+    let mut come = 0;
+    if job.fate == Fate::Stalling && chance.u8(0..3) == 0 {
         // It had come some way before the world began, so that it is seen standing from the first second.
-        return chance.u8(5..95);
+        come = chance.u64(5..95);
+        begins = job.stands_for.map_or(u64::MAX, |stands| stands.as_secs());
     }
-    percent
+    let moved = come + now.as_secs().saturating_sub(begins) * 100 / takes;
+    u8::try_from(moved.min(100)).unwrap_or(100)
 }
 
 /// A number that follows from both and looks like neither.

@@ -50,7 +50,7 @@ impl World {
     pub(super) fn new(config: Config, epoch: Duration) -> Self {
         Self {
             epoch,
-            jobs: Job::all(config.seed, config.jobs),
+            jobs: Job::all(config.seed, config.jobs, config.stands_for),
             iam: Iam::new(config.clone()),
             statistics: Statistics::default(),
             faults: fastrand::Rng::with_seed(config.seed),

@@ -52,7 +52,7 @@ poll: {page_size: 2000, intervall: 60s}
     six.yml: accounts[0].endpoint: expected an address such as `https://drs.ap-southeast-3.myhuaweicloud.com`, without user, query or fragment
     six.yml: accounts[0].jobs[0].types[1]: expected one of table, event, table_structure, procedure, view, function, database, trigger, table_indexs; found string "tabel"
     six.yml: accounts[0].limits.timeout: expected a duration such as `30s`, `5m` or `1h`; found unsigned int `10`
-    six.yml: poll.intervall: unknown key; expected one of `interval`, `page_size`, `stale_after`, `settled_interval`
+    six.yml: poll.intervall: unknown key; expected one of `interval`, `page_size`, `stale_after`, `settled_interval`, `stall_after`
     six.yml: poll.page_size: expected a number from 1 to 1000; found 2000
     six.yml: accounts[0].jobs[1].id: expected each job once; `a` stands twice
     6 problems in the configuration; nothing was started

@@ -19,14 +19,16 @@ async fn with_everything() -> (Drs, Exporter) {
     let drs = Drs::answering(|ask| match (&ask.job[..], &ask.object_type[..]) {
         ("orders", "table") => page(3, &[row("a \"quoted\" name", 10), row("b", 100), serde_json::json!({})]),
         ("orders", "view") => page(0, &[]),
+        // It moves once, so that there is a pace and a time left.
+        ("stock", "table") if ask.nth == 0 => page(2, &[row("t0", 5), row("t1", 5)]),
         ("stock", "table") => whole(ask, 2),
         _ => failure(400, "DRS.M05003"),
     })
     .await;
     let jobs = ["{id: orders, types: [table, view]}", "{id: stock, types: [table]}", "{id: unknown, types: [event]}"];
     let exporter = Exporter::start(&drs.config(&jobs)).await;
-    for (job, object_type) in [("orders", "table"), ("orders", "view"), ("stock", "table")] {
-        exporter.polled(job, object_type, "success", 1.0).await;
+    for (job, object_type, polls) in [("orders", "table", 1.0), ("orders", "view", 1.0), ("stock", "table", 2.0)] {
+        exporter.polled(job, object_type, "success", polls).await;
     }
     exporter.polled("unknown", "event", "gone", 1.0).await;
     (drs, exporter)
@@ -36,7 +38,13 @@ async fn with_everything() -> (Drs, Exporter) {
 fn steady(body: &[u8]) -> String {
     let text = String::from_utf8(body.to_vec()).unwrap();
     let own = text.find("# HELP drs_api_requests").expect("the exporter's own metrics");
-    let varies = ["_duration_seconds{", "_success_timestamp_seconds{", "_skipped_total{"];
+    let varies = [
+        "_duration_seconds{",
+        "_success_timestamp_seconds{",
+        "_change_timestamp_seconds{",
+        "_eta_seconds{",
+        "_skipped_total{",
+    ];
     let varies = |series: &str| varies.iter().any(|part| series.contains(part));
     let lines = text[..own].lines().map(|line| match line.rsplit_once(' ') {
         Some((series, _)) if varies(series) => format!("{series} VARIES\n"),

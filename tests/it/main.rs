@@ -18,6 +18,7 @@ mod once;
 mod outcomes;
 mod overview;
 mod process;
+mod progress;
 mod readme;
 mod secrets;
 mod simulate;
