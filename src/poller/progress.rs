@@ -90,8 +90,9 @@ impl Track {
         Self { object, moved: now, pace: Pace::default(), percent }
     }
 
-    fn is_stalled(&self, now: u32, stall_after: u32) -> bool {
-        (1..100).contains(&self.percent) && now.saturating_sub(self.moved) >= stall_after
+    /// Whether it has not moved for long. That is a stall only where it is on its way.
+    fn stands(&self, now: u32, stall_after: u32) -> bool {
+        now.saturating_sub(self.moved) >= stall_after
     }
 }
 
@@ -141,7 +142,7 @@ impl Tracker {
             match track.percent {
                 0 => states.not_started += 1,
                 100 => states.completed += 1,
-                _ if watch.is_stalled(track) => {
+                _ if watch.stands(track) => {
                     states.stalled += 1;
                     stalled.push((track, object));
                     continue;
@@ -193,13 +194,13 @@ impl Watch {
         self.moment.seconds().saturating_sub(second)
     }
 
-    fn is_stalled(&self, track: &Track) -> bool {
-        track.is_stalled(self.moment.seconds(), self.stall_after)
+    fn stands(&self, track: &Track) -> bool {
+        track.stands(self.moment.seconds(), self.stall_after)
     }
 
-    /// Whether it was stalled when the listing before this one came.
-    fn was_stalled(&self, track: &Track) -> bool {
-        self.before.is_some_and(|before| track.is_stalled(before as u32, self.stall_after))
+    /// Whether it stood still when the listing before this one came.
+    fn stood(&self, track: &Track) -> bool {
+        self.before.is_some_and(|before| track.stands(before as u32, self.stall_after))
     }
 
     /// Takes in what was gained since the listing before; begins anew where nothing is on its way that could tell of a pace.
@@ -232,7 +233,7 @@ impl Seen {
         self.regressions += u64::from(percent < before.percent);
         self.gained = self.gained.saturating_add(gained.into());
         // What has waited or stood so far says nothing of how fast it goes once it moves.
-        if watch.was_stalled(&before) {
+        if watch.stood(&before) {
             track.pace = Pace::default();
         }
         watch.gain(&mut track.pace, gained.into(), percent == 0);
@@ -406,7 +407,8 @@ mod tests {
         assert_eq!((progress.disappeared, progress.progress.unwrap().last_change), (1, LastChange::Seen(at(3))));
         assert_eq!(counts(watched.sees(&[])), (0, 1));
         assert!(watched.sees(&[]).progress.is_none());
-        watched.sees(&[("a", 50), ("b", 100), ("c", 0)]);
+        let anew = watched.sees(&[("a", 50), ("b", 100), ("c", 0)]).progress.unwrap();
+        assert_eq!(anew.last_change, LastChange::NotSince(at(7)));
         assert_eq!(watched.tracker.lose_all(), 2);
         assert_eq!(watched.sees(&[("a", 50)]).progress.unwrap().last_change, LastChange::NotSince(at(8)));
     }
@@ -467,6 +469,24 @@ mod tests {
         assert_eq!((stalled.left, stalled.pace), (None, None), "nothing moves");
         // What stood says nothing of how fast it goes now.
         assert_close(watched.sees_for(1, &[("a", 52)]).left.unwrap().as_secs_f64(), 48.0 * 60.0);
+    }
+
+    #[test]
+    fn what_comes_new_tells_no_pace() {
+        let mut watched = Watched::default();
+        watched.sees(&[("a", 50)]);
+        watched.sees(&[("a", 51)]);
+        watched.sees_for(20, &[("a", 51)]);
+        let progress = watched.sees_for(10, &[("a", 51), ("b", 50)]);
+        assert_eq!((progress.states, progress.left, progress.pace), (states(0, 1, 1, 0), None, None));
+    }
+
+    #[test]
+    fn what_has_waited_goes_as_fast_as_it_goes_now() {
+        let mut watched = Watched::default();
+        watched.sees_for(100, &[("a", 0)]);
+        let progress = watched.sees_for(1, &[("a", 2)]);
+        assert_close(progress.left.unwrap().as_secs_f64(), 49.0 * 60.0);
     }
 
     #[test]
