@@ -483,10 +483,25 @@ mod tests {
 
     #[test]
     fn what_has_waited_goes_as_fast_as_it_goes_now() {
+        for waited in [20, 200] {
+            let mut watched = Watched::default();
+            watched.sees_for(waited, &[("a", 0)]);
+            let progress = watched.sees_for(1, &[("a", 2)]);
+            assert_close(progress.left.unwrap().as_secs_f64(), 49.0 * 60.0);
+        }
+    }
+
+    #[test]
+    fn no_time_left_is_told_that_nobody_will_see() {
+        let names: Vec<String> = (0..3000).map(|number| number.to_string()).collect();
+        let objects =
+            |first| names.iter().map(|name| (&name[..], if name == "0" { first } else { 1 })).collect::<Vec<_>>();
         let mut watched = Watched::default();
-        watched.sees_for(100, &[("a", 0)]);
-        let progress = watched.sees_for(1, &[("a", 2)]);
-        assert_close(progress.left.unwrap().as_secs_f64(), 49.0 * 60.0);
+        watched.sees(&objects(1));
+        assert!(watched.sees_for(1, &objects(2)).left.is_some());
+        // The next point takes half an hour, and there are 300,000 of them.
+        let progress = watched.sees_for(28, &objects(2));
+        assert_eq!((progress.left, progress.states.in_progress), (None, 3000));
     }
 
     #[test]
