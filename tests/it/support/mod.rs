@@ -1,5 +1,6 @@
 //! What the tests share: the exporter as a process, a scripted DRS, a real Prometheus, and ways to read what they say.
 
+pub mod alertmanager;
 pub mod drs;
 pub mod exporter;
 pub mod project;

@@ -18,7 +18,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it with these scrape configurations, in YAML.
+    /// Starts it with these scrape configurations, and whatever else its file may have, in YAML.
     pub async fn start(scrape_configs: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("prometheus.yml");
@@ -64,6 +64,14 @@ impl Prometheus {
         answer["data"]["result"].as_array().unwrap().clone()
     }
 
+    /// What it answers to a question that is no query.
+    pub async fn ask(&self, path: &str) -> Value {
+        let answer = self.http.get(format!("{}/api/v1/{path}", self.url)).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        assert_eq!(answer["status"], "success", "{path}: {answer}");
+        answer["data"].clone()
+    }
+
     /// The value of a query that has one.
     pub async fn value(&self, query: &str) -> Option<f64> {
         match &self.query(query).await[..] {
@@ -81,8 +89,8 @@ impl Drop for Prometheus {
     }
 }
 
-/// Prometheus does not say which port it got, so the system is asked.
-fn listening_port(process: u32) -> Option<u16> {
+/// Neither Prometheus nor Alertmanager says which port it got, so the system is asked.
+pub(super) fn listening_port(process: u32) -> Option<u16> {
     let sockets: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
         .ok()?
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
