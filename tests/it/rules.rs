@@ -116,6 +116,27 @@ fn every_alert_says_what_to_do_and_is_tested_where_it_fires() {
     }
 }
 
+#[test]
+fn the_changes_that_the_head_offers_are_made_in_one_go() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("drs-exporter.rules.yml");
+    fs::write(&file, RULES).unwrap();
+    let offered: Vec<&str> = RULES.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+    let commands: Vec<&str> = offered.into_iter().filter(|line| line.starts_with("sed -i ")).collect();
+    assert_eq!(commands.len(), 3);
+    for command in commands {
+        content("sed", "sh", &["-c", &format!("cd '{}' && {command}", folder.path().display())]);
+    }
+    content("prometheus", "promtool", &["check", "rules", file.to_str().unwrap()]);
+    let changed = fs::read_to_string(file).unwrap();
+    for (before, after) in
+        [("> 3600", "> 21600"), ("job=\"drs\"", "job=\"another\""), ("https://example.com", "https://wiki/drs")]
+    {
+        assert_eq!(changed.matches(before).count(), 0, "{before}");
+        assert!(changed.matches(after).count() >= RULES.matches(before).count(), "{after}");
+    }
+}
+
 /// Every metric that the exporter can have.
 async fn metrics() -> BTreeSet<String> {
     let simulator = Simulator::start(&["--jobs", "1"]).await;
