@@ -65,7 +65,7 @@ fn config(world: &simulator::Config, simulated: SocketAddr, jobs: &[String]) -> 
         stall_after: STALL_AFTER,
         ..poller::Config::default()
     };
-    Ok(Config { accounts: vec![account], poller, exposition: exposition::Config::default() })
+    Ok(Config { accounts: vec![account], poller, exposition: exposition::Config::default(), state_file: None })
 }
 
 fn introduce(

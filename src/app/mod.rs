@@ -5,18 +5,22 @@ mod crew;
 pub mod demo;
 pub mod once;
 mod publisher;
+mod replace;
 pub mod simulate;
+mod state_file;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::{Account, Config};
@@ -26,6 +30,10 @@ use crate::http::{self, Readiness, Served, Server};
 use crate::poller::{self, Lister, Memory};
 use crew::{Crew, Shared};
 use publisher::Publisher;
+use state_file::StateFile;
+
+/// How long the last save may take. The whole process has 5 s to end, of which requests under way may take three.
+const LAST_SAVE: Duration = Duration::from_secs(2);
 
 /// How the process serves, whatever it follows.
 #[derive(Clone, Debug)]
@@ -42,6 +50,9 @@ pub struct Options {
 /// When something is wrong with the configuration, an address cannot be had, or a part fails.
 pub async fn run(config_file: &Path, options: &Options) -> anyhow::Result<()> {
     let config = Config::load(config_file)?;
+    if config.state_file.is_none() {
+        info!("how long objects have stood still is measured from now on; `state_file` keeps it over a restart");
+    }
     let stop = stop_signal()?;
     Exporter::new(config, options).await?.run(stop).await
 }
@@ -52,6 +63,7 @@ pub struct Exporter {
     server: Server,
     served: Served,
     crews: Vec<(Crew, Option<Lister>)>,
+    state_file: Option<StateFile>,
 }
 
 impl Exporter {
@@ -64,6 +76,8 @@ impl Exporter {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let shared = shared(&config, registry, options.own_metrics)?;
+        let state_file =
+            config.state_file.map(|path| StateFile::open(path, shared.memory.clone(), config.poller.stall_after));
         let mut crews = Vec::new();
         for account in config.accounts {
             let client = connect(&account, &metrics).await?;
@@ -72,7 +86,8 @@ impl Exporter {
             });
             crews.push((Crew::new(account, client, shared.clone()), lister));
         }
-        Ok(Self { server, served: Served { exposition: shared.exposition, readiness: shared.readiness }, crews })
+        let served = Served { exposition: shared.exposition, readiness: shared.readiness };
+        Ok(Self { server, served, crews, state_file })
     }
 
     /// The addresses it serves at.
@@ -83,7 +98,7 @@ impl Exporter {
         Ok(self.server.addresses()?)
     }
 
-    /// Follows and serves until `stop`; then requests under way may end, and polls are given up.
+    /// Follows and serves until `stop`; then requests under way may end, polls are given up, and the state is saved.
     ///
     /// # Errors
     /// When a listener fails, or a task ends, which none should: then the whole process is better started anew.
@@ -100,10 +115,23 @@ impl Exporter {
                 });
             }
         }
-        tokio::select! {
-            served = self.server.serve(self.served, stop) => served.context("the HTTP server failed")?,
-            Some(ended) = following.join_next() => return Err(ended.unwrap_or_else(Into::into)),
+        let (following_ends, following_ended) = oneshot::channel::<()>();
+        let keeping = self.state_file.map(|file| tokio::spawn(file.keep(async { drop(following_ended.await) })));
+        let ended = tokio::select! {
+            served = self.server.serve(self.served, stop) => served.context("the HTTP server failed"),
+            Some(ended) = following.join_next() => Err(ended.unwrap_or_else(Into::into)),
+        };
+        following.shutdown().await;
+        drop(following_ends);
+        if let Some(keeping) = keeping
+            && timeout(LAST_SAVE, keeping).await.is_err()
+        {
+            warn!(
+                "the state could not be saved within {} s; what the last minute brought is lost",
+                LAST_SAVE.as_secs()
+            );
         }
+        ended?;
         info!("stopped");
         Ok(())
     }

@@ -1,8 +1,6 @@
 //! Polls everything once and writes the metrics, for a cron job or the textfile collector of the node exporter.
 
-use std::fs::Permissions;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +11,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 
 use super::crew::{JobTasks, found, tasks};
+use super::replace::replace;
 use super::{Metrics, Shared, connect, shared};
 use crate::config::{Account, Config};
 use crate::exposition::{Encoding, Exposition, Format, Selection};
@@ -42,7 +41,11 @@ pub async fn run(config_file: &Path, output: Option<PathBuf>, bars: &MultiProgre
         None => {
             io::stdout().lock().write_all(&written(&shared.exposition)?).context("cannot write to standard output")?
         }
-        Some(file) if well => replace(&file, &written(&shared.exposition)?)?,
+        Some(file) if well => {
+            let text = written(&shared.exposition)?;
+            replace(&file, READABLE, |out| out.write_all(&text))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
         Some(_) => {}
     }
     Ok(well)
@@ -112,17 +115,4 @@ fn written(exposition: &Exposition) -> anyhow::Result<Vec<u8>> {
         .scrape(&Selection::default(), Format::Text, Encoding::Identity)
         .context("the exporter's own metrics cannot be written; please report this")?;
     Ok(body.pieces.concat())
-}
-
-/// Puts a new file in the place of the old one, so that whoever reads it sees one of them whole.
-fn replace(path: &Path, text: &[u8]) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let wrong = || format!("cannot write {}", path.display());
-    let mut file = tempfile::Builder::new().prefix(".drs-exporter-").tempfile_in(folder).with_context(wrong)?;
-    file.write_all(text).with_context(wrong)?;
-    // Not when it is made, since the process's umask would take from it.
-    file.as_file().set_permissions(Permissions::from_mode(READABLE)).with_context(wrong)?;
-    file.as_file().sync_all().with_context(wrong)?;
-    file.persist(path).with_context(wrong)?;
-    Ok(())
 }

@@ -10,7 +10,7 @@ mod tree;
 
 pub use problem::{Problem, Problems};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::{JobId, ObjectType};
@@ -26,6 +26,8 @@ pub struct Config {
     pub poller: poller::Config,
     /// How the metrics look.
     pub exposition: exposition::Config,
+    /// Where what is remembered of the jobs outlives the process, if it does.
+    pub state_file: Option<PathBuf>,
 }
 
 /// An account and the jobs in it that are followed.

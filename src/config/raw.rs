@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) accounts: Option<Vec<Option<Map<Account>>>>,
     pub(super) poll: Map<Poll>,
     pub(super) exposition: Map<Exposition>,
+    pub(super) state_file: Option<Text<FilePath>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -200,6 +201,20 @@ impl FromStr for DurationText {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         humantime::parse_duration(text).map(Self).map_err(|_| "expected a duration such as `30s`, `5m` or `1h`")
+    }
+}
+
+/// The path of a file that need not be there yet.
+#[derive(Debug)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl FromStr for FilePath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let path = PathBuf::from(text);
+        let names_folder = text.ends_with('/') || path.file_name().is_none();
+        if names_folder { Err("expected the path of a file, not of a folder") } else { Ok(Self(path)) }
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn resolve(file: raw::File, problems: &mut Problems) -> Option<Config
     let top = KeyPath::default();
     let (interval, poller) = checker.poll(file.poll.0, &top.key("poll"));
     let exposition = checker.exposition(file.exposition.0, &top.key("exposition"));
+    let state_file = file.state_file.map(|Text(raw::FilePath(path))| path);
     let place = top.key("accounts");
     let accounts = file.accounts.unwrap_or_default();
     if accounts.is_empty() {
@@ -51,7 +52,7 @@ pub(super) fn resolve(file: raw::File, problems: &mut Problems) -> Option<Config
     let accounts: Vec<Option<Account>> = accounts
         .map(|(index, account)| checker.account(account.unwrap_or_default().0, interval, &place.item(index)))
         .collect();
-    Some(Config { accounts: accounts.into_iter().collect::<Option<_>>()?, poller, exposition })
+    Some(Config { accounts: accounts.into_iter().collect::<Option<_>>()?, poller, exposition, state_file })
 }
 
 struct Checker<'a> {

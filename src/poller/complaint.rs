@@ -4,11 +4,11 @@ use std::mem;
 
 /// The last complaint; none while all is well.
 #[derive(Debug, Default)]
-pub(super) struct Complaint(Option<String>);
+pub struct Complaint(Option<String>);
 
 /// What there is to tell.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News<'a> {
+pub enum News<'a> {
     /// Something is wrong, or something else than before.
     Bad(&'a str),
     /// The same is wrong as before.
@@ -21,7 +21,7 @@ pub(super) enum News<'a> {
 
 impl Complaint {
     /// Takes note of what is wrong now.
-    pub(super) fn hear(&mut self, problem: Option<String>) -> News<'_> {
+    pub fn hear(&mut self, problem: Option<String>) -> News<'_> {
         let known = mem::replace(&mut self.0, problem);
         match &self.0 {
             Some(problem) if known.as_ref() == Some(problem) => News::BadAsBefore(problem),

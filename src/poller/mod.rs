@@ -1,7 +1,7 @@
 //! Follows the jobs: decides when each (job, type) is asked for, asks, and reports what came of it.
 //!
-//! Reading order: `schedule` (when; pure), `round` (one poll), `progress` (what several listings tell together; pure), `memory`
-//! and `timeline` (what that needs to know of the past and the time), `task` (the loop of one job and type), `overview` (the loop
+//! Reading order: `schedule` (when; pure), `round` (one poll), `progress` (what several listings tell together; pure), `memory`,
+//! `snapshot` and `timeline` (what that needs to know of the past and the time), `task` (the loop of one job and type), `overview` (the loop
 //! of one job as a whole), `discovery` (which jobs there are), `demand` (whether all of it fits the budget), `complaint` (what
 //! is news in the log).
 
@@ -13,13 +13,16 @@ mod overview;
 mod progress;
 mod round;
 mod schedule;
+mod snapshot;
 mod task;
 mod timeline;
 
+pub use complaint::{Complaint, News};
 pub use demand::Demand;
 pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, NoRoster, Pattern, Roster};
 pub use memory::Memory;
 pub use overview::{Followed, Overview, Sighting};
+pub use snapshot::Unusable;
 pub use task::{JobBell, Publish, Task, Ties};
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hasher;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use super::timeline::Moment;
@@ -21,8 +22,8 @@ const TOLD_FROM: f64 = 1.0;
 /// The longest time left that is told. What would take longer is not moving in any sense that helps.
 const LONGEST_LEFT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// What is remembered of the objects of one job and type: 24 bytes each.
-#[derive(Clone, Debug, Default)]
+/// What is remembered of the objects of one job and type: 24 bytes each. Its form is that of the state file as well.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tracker {
     /// In the order of the last listing.
     tracks: Vec<Track>,
@@ -33,7 +34,7 @@ pub(super) struct Tracker {
 }
 
 /// What is remembered of one object.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Track {
     /// A hash of its name.
     object: u64,
@@ -44,14 +45,14 @@ struct Track {
 }
 
 /// When any object last moved, in seconds, and whether that was seen or only begins the watch.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Change {
     at: u32,
     seen: bool,
 }
 
 /// How many points of percent were gained a second, lately: a mean in which what was long ago counts less and less.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Pace {
     /// The mean, as if nothing had been gained before the watch began.
     mean: f32,
@@ -82,6 +83,10 @@ impl Pace {
     fn rate(self, memory: f32) -> f64 {
         let weight = 1.0 - (-self.watched / memory).exp();
         if weight > 0.0 { f64::from(self.mean / weight) } else { 0.0 }
+    }
+
+    fn is_possible(self) -> bool {
+        [self.mean, self.watched].iter().all(|number| number.is_finite() && *number >= 0.0)
     }
 }
 
@@ -128,6 +133,55 @@ impl Tracker {
     /// DRS says that there is nothing to list any more; gives how many objects below 100 are gone with that.
     pub(super) fn lose_all(&mut self) -> u64 {
         Known::new(std::mem::take(self).tracks).unfinished
+    }
+
+    /// Whether there is nothing worth keeping.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tracks.is_empty()
+    }
+
+    /// When the last listing came, in whole seconds.
+    pub(super) fn looked(&self) -> u32 {
+        self.looked.unwrap_or_default() as u32
+    }
+
+    /// The same on a clock that is so many seconds ahead.
+    pub(super) fn shifted(self, seconds: i64) -> Self {
+        let shift = |second: u32| {
+            let shifted = i64::from(second).saturating_add(seconds).max(0);
+            u32::try_from(shifted).unwrap_or(u32::MAX)
+        };
+        self.with_times(shift, |looked| (looked + seconds as f64).max(0.0))
+    }
+
+    /// The same with nothing later than a second.
+    pub(super) fn no_later_than(self, second: u32) -> Self {
+        self.with_times(|time| time.min(second), |looked| looked.min(second.into()))
+    }
+
+    fn with_times(mut self, time: impl Fn(u32) -> u32, looked: impl Fn(f64) -> f64) -> Self {
+        self.tracks.iter_mut().for_each(|track| track.moved = time(track.moved));
+        self.last_change = self.last_change.map(|change| Change { at: time(change.at), ..change });
+        self.looked = self.looked.map(looked);
+        self
+    }
+
+    /// Forgets how fast anything was.
+    pub(super) fn without_pace(mut self) -> Self {
+        self.tracks.iter_mut().for_each(|track| track.pace = Pace::default());
+        self.pace = Pace::default();
+        self
+    }
+
+    /// Whether listings can have led to it; what is read from a file may be anything.
+    pub(super) fn is_possible(&self) -> bool {
+        let (Some(looked), Some(change)) = (self.looked, self.last_change) else { return false };
+        let possible = |track: &Track| track.percent <= 100 && track.moved <= self.looked() && track.pace.is_possible();
+        looked.is_finite()
+            && looked >= 0.0
+            && change.at <= self.looked()
+            && self.pace.is_possible()
+            && self.tracks.iter().all(possible)
     }
 
     fn progress(&mut self, objects: &[Object], gained: u32, change: Change, watch: &Watch) -> Progress {

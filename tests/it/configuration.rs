@@ -94,6 +94,28 @@ stale_after = "soon"
 }
 
 #[tokio::test]
+async fn a_state_file_is_a_file_and_a_stall_takes_time() {
+    let wrong = |state_file: &str, stall_after: &str| {
+        format!("{GOOD}poll: {{stall_after: {stall_after}}}\nstate_file: {state_file}\n")
+    };
+    insta::assert_snapshot!(refused("a.yml", &wrong("5", "soon"), &[]).await, @r#"
+    a.yml: poll.stall_after: expected a duration such as `30s`, `5m` or `1h`; found string "soon"
+    a.yml: state_file: expected text; put it in quotes if it looks like a number; found unsigned int `5`
+    2 problems in the configuration; nothing was started
+    "#);
+    insta::assert_snapshot!(refused("b.yml", &wrong("/var/lib/drs-exporter/", "0s"), &[]).await, @r#"
+    b.yml: state_file: expected the path of a file, not of a folder; found string "/var/lib/drs-exporter/"
+    b.yml: poll.stall_after: expected a duration from 1s to 30days; found 0s
+    2 problems in the configuration; nothing was started
+    "#);
+    insta::assert_snapshot!(refused("c.yml", &wrong("\"\"", "30"), &[]).await, @r#"
+    c.yml: poll.stall_after: expected a duration such as `30s`, `5m` or `1h`; found unsigned int `30`
+    c.yml: state_file: expected the path of a file, not of a folder; found string ""
+    2 problems in the configuration; nothing was started
+    "#);
+}
+
+#[tokio::test]
 async fn what_is_missing_is_named() {
     insta::assert_snapshot!(refused("empty.yml", "{}", &[]).await, @"
     empty.yml: accounts: expected a list of at least one account
@@ -172,7 +194,7 @@ async fn problems_of_variables_name_the_variable() {
     insta::assert_snapshot!(refused("good.yml", GOOD, &variables).await, @r#"
     DRS_EXPORTER_ACCOUNTS__7__NAME: accounts[7].name: there is no such item in the list of the file
     DRS_EXPORTER_ACCOUNTS__0__JOBS__0__TYPES: accounts[0].jobs[0].types[1]: expected one of table, event, table_structure, procedure, view, function, database, trigger, table_indexs; found string "tabel"
-    DRS_EXPORTER_POL: pol: unknown key; expected one of `accounts`, `poll`, `exposition`
+    DRS_EXPORTER_POL: pol: unknown key; expected one of `accounts`, `poll`, `exposition`, `state_file`
     DRS_EXPORTER_POLL__INTERVAL: poll.interval: expected a duration such as `30s`, `5m` or `1h`; found string "often"
     DRS_EXPORTER_POLL__PAGE_SIZE: poll.page_size: expected a number from 1 to 1000; found 0
     5 problems in the configuration; nothing was started

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::support::drs::{Drs, whole};
@@ -138,12 +138,13 @@ async fn the_log_may_be_json() {
     let mut command = program();
     command.args(["--config.file", file.to_str().unwrap(), "--web.listen-address=127.0.0.1:0", "--log.format=json"]);
     let mut child = command.spawn().unwrap();
-    let mut line = Vec::new();
-    let mut log = child.stderr.take().unwrap();
-    while !line.ends_with(b"\n") {
-        assert_ne!(log.read_buf(&mut line).await.unwrap(), 0);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut last = String::new();
+    while last != "listening" {
+        let line = lines.next_line().await.unwrap().expect("a line of the log");
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["level"], "INFO");
+        last = event["fields"]["message"].as_str().unwrap().to_owned();
     }
-    let event: serde_json::Value = serde_json::from_slice(line.split(|&b| b == b'\n').next().unwrap()).unwrap();
-    assert_eq!((&event["level"], &event["fields"]["message"]), (&"INFO".into(), &"listening".into()));
     child.kill().await.unwrap();
 }
