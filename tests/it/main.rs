@@ -20,6 +20,7 @@ mod overview;
 mod process;
 mod progress;
 mod readme;
+mod restart;
 mod rules;
 mod secrets;
 mod simulate;

@@ -168,6 +168,11 @@ impl Exporter {
         assert!(sent.success());
     }
 
+    /// Kills it, which it cannot notice.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Waits until it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter to end").unwrap();
