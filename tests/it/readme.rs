@@ -49,7 +49,10 @@ async fn the_configurations_run() {
     let exporter = run(short, &[region], ["HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK"]).await;
     exporter.until("the jobs", |samples| samples.beginning("drs_job_info").len() == 5).await;
     let id = ("163b98e8-6088-46c3-8b86-c18fea6jb502", job.as_str());
-    let exporter = run(long, &[region, id, ("interval: 30s", "interval: 1s")], ["DRS_AK", "DRS_SK"]).await;
+    let folder = TempDir::new().unwrap();
+    let state = folder.path().join("state");
+    let state = ("/var/lib/drs-exporter/state", state.to_str().unwrap());
+    let exporter = run(long, &[region, id, state, ("interval: 30s", "interval: 1s")], ["DRS_AK", "DRS_SK"]).await;
     exporter.polled(&job, "view", "success", 1.0).await;
 }
 
