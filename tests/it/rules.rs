@@ -19,6 +19,7 @@ use crate::support::alertmanager::Alertmanager;
 use crate::support::drs::{Drs, page, row};
 use crate::support::exporter::{Exporter, program};
 use crate::support::prometheus::Prometheus;
+use crate::support::samples::Samples;
 use crate::support::simulator::Simulator;
 use crate::support::{eventually, eventually_within, tools};
 
@@ -211,6 +212,48 @@ async fn every_expression_works_on_the_demo() {
     }
 }
 
+/// The alerts that fire now, by name.
+async fn firing(prometheus: &Prometheus) -> BTreeMap<String, Value> {
+    let alerts = prometheus.ask("alerts").await["alerts"].as_array().unwrap().clone();
+    let firing = alerts.into_iter().filter(|alert| alert["state"] == "firing");
+    firing.map(|alert| (alert["labels"]["alertname"].as_str().unwrap().to_owned(), alert)).collect()
+}
+
+/// The slowest objects of the simulated DRS take 15 s for a percent, so whoever waits longer stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stall_in_the_simulated_drs_fires_also_after_a_kill_and_ends_when_it_moves_on() {
+    let simulator = Simulator::start(&["--jobs", "2", "--objects", "12", "--stands-for", "50s"]).await;
+    let job = simulator.jobs().into_iter().find(|job| job.starts_with("stalling")).unwrap();
+    let folder = TempDir::new().unwrap();
+    let state = folder.path().join("state");
+    let this_job = simulator.config.lines().filter(|line| !line.contains("- {id:") || line.contains(&job));
+    let config = this_job.collect::<Vec<_>>().join("\n").replace("interval: 1s", "interval: 1s, types: [table]");
+    let config = format!("{config}\npoll: {{stall_after: 20s}}\nstate_file: {}\n", state.display());
+    let stalled = |samples: &Samples| samples.labelled("drs_objects_by_state", &job, "table", "state", "stalled");
+
+    let killed = Exporter::start(&config).await;
+    let samples = killed.polled(&job, "table", "success", 8.0).await;
+    assert_eq!(stalled(&samples), Some(0.0));
+    // The first listing is saved at once, and those that stand do so since then.
+    eventually("the state", || async { fs::metadata(&state).ok().filter(|file| file.len() > 200) }).await;
+    killed.kill().await;
+
+    let exporter = Exporter::start(&config).await;
+    let samples = exporter.until("the stall", |samples| stalled(samples) > Some(0.0)).await;
+    let age = samples.of("drs_poll_last_success_timestamp_seconds", &job, "table").unwrap()
+        - samples.get("process_start_time_seconds").unwrap();
+    assert!(age < 18.0, "the clock began anew with the process, which has lived for {age} s");
+
+    let windows = [("for: 1h", "for: 1s"), ("keep_firing_for: 5m", "keep_firing_for: 1s")];
+    let scraping = Prometheus::scraping(&exporter.address().to_string());
+    let prometheus = Prometheus::start(&format!("{}{scraping}", hurried(&folder, &windows))).await;
+    let stalls = async || firing(&prometheus).await.remove("DrsObjectsStalled");
+    let alert = eventually("the alert", &stalls).await;
+    assert_eq!(alert["labels"]["job"], job);
+    exporter.until("the end of the stall", |samples| stalled(samples) == Some(0.0)).await;
+    eventually("the end of the alert", || async { stalls().await.is_none().then_some(()) }).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_still_fires_and_what_moves_on_ends_it() {
     // One table stands at 50 until it is let go; another one moves at each poll until it is told to be done.
@@ -232,13 +275,8 @@ async fn what_stands_still_fires_and_what_moves_on_ends_it() {
     let scraping = Prometheus::scraping(&exporter.address().to_string());
     let prometheus = Prometheus::start(&format!("{}{scraping}", hurried(&folder, &windows))).await;
 
-    let firing = async || -> BTreeMap<String, Value> {
-        let alerts = prometheus.ask("alerts").await["alerts"].as_array().unwrap().clone();
-        let firing = alerts.into_iter().filter(|alert| alert["state"] == "firing");
-        firing.map(|alert| (alert["labels"]["alertname"].as_str().unwrap().to_owned(), alert)).collect()
-    };
     let until = async |what: &str, names: &[&str]| {
-        eventually(what, || async { Some(firing().await).filter(|alerts| alerts.keys().eq(names)) }).await
+        eventually(what, || async { Some(firing(&prometheus).await).filter(|alerts| alerts.keys().eq(names)) }).await
     };
     let alerts = until("the object's alert alone", &["DrsObjectsStalled"]).await;
     let labels = serde_json::json!({
