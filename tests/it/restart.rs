@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -96,6 +97,11 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
 
+/// Waits for a time of the system's clock.
+async fn until(time: f64) {
+    eventually("the time", || async { (now() >= time).then_some(()) }).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stall_goes_on_after_a_kill() {
     let world = World::with(&[("stands", 50)]).await;
@@ -127,12 +133,14 @@ async fn what_was_seen_last_is_kept_when_it_ends() {
     let world = World::with(&[("moves", 50), ("goes", 10), ("done", 100)]).await;
     let mut exporter = world.start("1h").await;
     let began = of(&first(&exporter).await, LAST_CHANGE);
-    eventually("the next second", || async { (now() >= began + 1.0).then_some(()) }).await;
+    until(began + 1.0).await;
     world.lists(&[("moves", 51), ("goes", 10), ("done", 100)]);
     let moved = exporter.until("a move", |samples| of(samples, LAST_CHANGE) > began).await;
     exporter.signal("TERM");
     assert_eq!(exporter.ended().await.code(), Some(0));
     assert_eq!(world.files(), ["state"]);
+    // What is first seen now would have another time.
+    until(of(&moved, LAST_CHANGE) + 1.0).await;
     assert_eq!(fs::metadata(world.file()).unwrap().permissions().mode() & 0o777, 0o600);
 
     let mut exporter = world.start("1h").await;
@@ -209,11 +217,13 @@ async fn a_place_where_nothing_can_be_kept_is_told_once() {
     let folder = world.folder.path();
     fs::write(folder.join("file"), "").unwrap();
     fs::create_dir(folder.join("folder")).unwrap();
+    let _socket = UnixListener::bind(folder.join("socket")).unwrap();
     let cases = [
         (folder.join("nowhere/state"), "No such file or directory"),
         (folder.join("file/state"), "Not a directory"),
         (folder.join("folder"), "what is there is no file"),
-        ("/dev/null".into(), "what is there is no file"),
+        // As a device would be.
+        (folder.join("socket"), "what is there is no file"),
         // Nobody can write there, root neither.
         ("/proc/state".into(), "No such file or directory"),
     ];
@@ -227,7 +237,7 @@ async fn a_place_where_nothing_can_be_kept_is_told_once() {
         assert!(line.contains("the state cannot be saved") && line.contains(problem), "{line}");
         assert!(line.contains(&format!("file={}", file.display())), "{line}");
     }
-    assert_eq!(world.files(), ["file", "folder"]);
+    assert_eq!(world.files(), ["file", "folder", "socket"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
