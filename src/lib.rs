@@ -5,7 +5,7 @@
 //! Values flow one way:
 //!
 //! ```text
-//! config → app → cloud → auth → drs → poller → store → exposition → http
+//! config → app → cloud → auth → drs → poller → store → exposition and board → http
 //! ```
 //!
 //! | module | what it owns |
@@ -17,6 +17,7 @@
 //! | [`poller`] | when to ask, and what came of it |
 //! | [`store`] | the newest group of each job and type |
 //! | [`exposition`] | the text that Prometheus reads |
+//! | [`board`] | what people look at: the status page and the API are made from it |
 //! | [`http`] | the server |
 //! | [`config`] | the file, and every problem in it |
 //! | [`simulator`] | a DRS to run against; it knows none of the others |
@@ -24,11 +25,12 @@
 //!
 //! Who may know whom is tested in `tests/it/architecture.rs`.
 //!
-//! To read it all, begin with [`model`], go on with [`drs`] and [`poller`], then [`exposition`] and [`http`]; [`app`] shows
-//! how they are wired.
+//! To read it all, begin with [`model`], go on with [`drs`] and [`poller`], then [`exposition`], [`board`] and [`http`];
+//! [`app`] shows how they are wired.
 
 pub mod app;
 pub mod auth;
+pub mod board;
 pub mod cli;
 pub mod cloud;
 pub mod config;

@@ -10,6 +10,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{debug, info, warn};
 
 use super::publisher::Publisher;
+use crate::board::Board;
 use crate::config::{Account, Job};
 use crate::drs;
 use crate::exposition::Exposition;
@@ -24,6 +25,7 @@ use crate::poller::{
 pub(super) struct Shared {
     pub(super) poller: poller::Config,
     pub(super) exposition: Arc<Exposition>,
+    pub(super) board: Arc<Board>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) publisher: Publisher,
     /// The jobs that somebody follows: a job that two accounts see is followed once.
@@ -232,6 +234,7 @@ impl Crew {
             // All of them have ended, so nothing can be shown of the job after this.
             self.crews.remove(&job);
             self.shared.exposition.forget(&job);
+            self.shared.board.forget(&job);
             self.shared.memory.forget(&job);
             self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
             debug!(%job, "not followed any more");

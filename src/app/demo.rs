@@ -85,7 +85,7 @@ fn introduce(
     let addresses = exporter.addresses()?;
     for address in &addresses {
         writeln!(out, "  http://{address}{path}  the metrics")?;
-        writeln!(out, "  http://{address}/  a page that leads there")?;
+        writeln!(out, "  http://{address}/  the status page")?;
     }
     let targets: Vec<String> = addresses.iter().map(|address| format!("'{address}'")).collect();
     let targets = targets.join(", ");

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use crate::board::Board;
 use crate::config::{Account, Config};
 use crate::drs;
 use crate::exposition::Exposition;
@@ -86,7 +87,7 @@ impl Exporter {
             });
             crews.push((Crew::new(account, client, shared.clone()), lister));
         }
-        let served = Served { exposition: shared.exposition, readiness: shared.readiness };
+        let served = Served { exposition: shared.exposition, board: shared.board, readiness: shared.readiness };
         Ok(Self { server, served, crews, state_file })
     }
 
@@ -154,10 +155,12 @@ fn shared(config: &Config, registry: Registry, own_metrics: bool) -> anyhow::Res
     let exposition = Arc::new(Exposition::new(config.exposition.clone(), registry, own_metrics)?);
     let longest = config.accounts.iter().map(Crew::longest_interval).max().unwrap_or_default();
     let readiness = Arc::new(Readiness::new(longest * 2));
-    let publisher = Publisher::new(Arc::clone(&exposition), Arc::clone(&readiness));
+    let board = Arc::new(Board::default());
+    let publisher = Publisher::new(Arc::clone(&exposition), Arc::clone(&board), Arc::clone(&readiness));
     Ok(Shared {
         poller: config.poller.clone(),
         exposition,
+        board,
         readiness,
         publisher,
         taken: Arc::default(),

@@ -84,7 +84,7 @@ impl TelemetryPath {
 /// The text cannot be the path of the metrics.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "expected a path such as `/metrics`: a `/`, then letters, digits, `/`, `-`, `_` or `.`, and nothing below `/-/`"
+    "expected a path such as `/metrics`: a `/`, then letters, digits, `/`, `-`, `_` or `.`, and nothing below `/-/` or `/api/`"
 )]
 pub struct InvalidTelemetryPath;
 
@@ -93,7 +93,8 @@ impl FromStr for TelemetryPath {
 
     fn from_str(text: &str) -> Result<Self, InvalidTelemetryPath> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.');
-        if !text.starts_with('/') || text.starts_with("/-/") || !text.bytes().all(allowed) {
+        if !text.starts_with('/') || text.starts_with("/-/") || text.starts_with("/api/") || !text.bytes().all(allowed)
+        {
             return Err(InvalidTelemetryPath);
         }
         Ok(Self(text.to_owned()))
@@ -119,7 +120,7 @@ mod tests {
         for path in ["/metrics", "/", "/a/b.c-d_e"] {
             assert_eq!(path.parse::<TelemetryPath>().unwrap().as_str(), path);
         }
-        for wrong in ["", "metrics", "/-/ready", "/{a}", "/*a", "/a?b", "/a b"] {
+        for wrong in ["", "metrics", "/-/ready", "/api/v1/jobs", "/{a}", "/*a", "/a?b", "/a b"] {
             assert!(wrong.parse::<TelemetryPath>().is_err(), "{wrong}");
         }
     }

@@ -1,8 +1,9 @@
-//! What the exporter serves: the metrics, whether it lives and is ready, and a page that leads there.
+//! What the exporter serves: the metrics, the status page and its values as JSON, and whether it lives and is ready.
 
 mod address;
-mod landing;
+mod page;
 mod readiness;
+mod rendering;
 mod routes;
 
 pub use address::{InvalidListenAddress, InvalidTelemetryPath, ListenAddress, TelemetryPath};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::board::Board;
 use crate::exposition::Exposition;
 
 /// How long requests under way may take to end once the server stops. The whole process has 5 s, on a busy machine as well.
@@ -38,6 +40,8 @@ pub struct Config {
 pub struct Served {
     /// The metrics.
     pub exposition: Arc<Exposition>,
+    /// What the status page and the API show.
+    pub board: Arc<Board>,
     /// Whether every group was polled once.
     pub readiness: Arc<Readiness>,
 }

@@ -13,21 +13,30 @@ use axum::routing::get;
 use futures_util::stream;
 use tracing::error;
 
-use super::{Served, TelemetryPath, landing};
+use super::page::View;
+use super::rendering::Rendering;
+use super::{Served, TelemetryPath};
 use crate::exposition::{Encoding, Format, Selection};
+use crate::model::JobId;
 
-const HTML: (HeaderName, &str) = (CONTENT_TYPE, "text/html; charset=utf-8");
+/// The parameters of an address.
+type Pairs = Vec<(String, String)>;
+
+/// Why there is no answer.
+pub(super) type Refused = (StatusCode, String);
 
 pub(super) fn router(telemetry_path: &TelemetryPath, served: Served) -> Router {
-    let mut router = Router::new()
+    let rendering = Rendering::new(served.clone(), telemetry_path);
+    let mut made = Router::new().route("/api/v1/jobs", get(jobs)).route("/api/v1/schema", get(schema));
+    if telemetry_path.as_str() != "/" {
+        made = made.route("/", get(page));
+    }
+    let router = Router::new()
         .route(telemetry_path.as_str(), get(metrics))
         .route("/-/healthy", get(async || "drs-exporter is healthy.\n"))
         .route("/-/ready", get(ready));
-    if telemetry_path.as_str() != "/" {
-        let page = landing::page(telemetry_path);
-        router = router.route("/", get(async move || ([HTML], page.clone())));
-    }
-    router.with_state(served).fallback(async || (StatusCode::NOT_FOUND, "Not found. The start page is at /.\n"))
+    let router = router.with_state(served).merge(made.with_state(rendering));
+    router.fallback(async || (StatusCode::NOT_FOUND, "Not found. The start page is at /.\n"))
 }
 
 async fn ready(State(served): State<Served>) -> Response {
@@ -40,15 +49,36 @@ async fn ready(State(served): State<Served>) -> Response {
     }
 }
 
+async fn page(
+    State(rendering): State<Rendering>,
+    query: Result<Query<Pairs>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let view = View::parse(&pairs(query)?).map_err(bad)?;
+    rendering.page(view, Encoding::preferred(&joined(&headers, ACCEPT_ENCODING))).await
+}
+
+async fn jobs(
+    State(rendering): State<Rendering>,
+    query: Result<Query<Pairs>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let Selection { jobs, .. } = selection(&pairs(query)?).map_err(bad)?;
+    rendering.jobs(jobs, Encoding::preferred(&joined(&headers, ACCEPT_ENCODING))).await
+}
+
+async fn schema(State(rendering): State<Rendering>) -> Response {
+    rendering.schema()
+}
+
 async fn metrics(
     State(served): State<Served>,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    query: Result<Query<Pairs>, QueryRejection>,
     headers: HeaderMap,
-) -> Result<Response, (StatusCode, String)> {
-    let Query(query) = query.map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
-    let selection = selection(&query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+) -> Result<Response, Refused> {
+    let selection = selection(&pairs(query)?).map_err(bad)?;
     if let Some(job) = selection.jobs.iter().find(|job| !served.exposition.follows(job)) {
-        return Err((StatusCode::NOT_FOUND, format!("The job {job} is not followed.\n")));
+        return Err(unknown(job));
     }
     let format = Format::preferred(&joined(&headers, ACCEPT));
     let encoding = Encoding::preferred(&joined(&headers, ACCEPT_ENCODING));
@@ -72,6 +102,20 @@ async fn metrics(
 fn joined(headers: &HeaderMap, name: HeaderName) -> String {
     let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
     values.join(",")
+}
+
+fn pairs(query: Result<Query<Pairs>, QueryRejection>) -> Result<Pairs, Refused> {
+    let Query(pairs) = query.map_err(|error| bad(format!("{error}\n")))?;
+    Ok(pairs)
+}
+
+fn bad(error: String) -> Refused {
+    (StatusCode::BAD_REQUEST, error)
+}
+
+/// A job that is not followed was asked for.
+pub(super) fn unknown(job: &JobId) -> Refused {
+    (StatusCode::NOT_FOUND, format!("The job {job} is not followed.\n"))
 }
 
 fn selection(query: &[(String, String)]) -> Result<Selection, String> {

