@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, unreachable_pub)]
 
+mod api;
 mod architecture;
 mod budget;
 mod check;
@@ -24,5 +25,6 @@ mod restart;
 mod rules;
 mod secrets;
 mod simulate;
+mod status_page;
 mod support;
 mod vendor;

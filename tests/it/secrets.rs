@@ -276,7 +276,9 @@ async fn no_page_and_no_command_line_has_a_secret() {
     for accept in ["text/plain", "application/openmetrics-text"] {
         assert_clean(accept, &String::from_utf8(exporter.body(accept, "").await).unwrap());
     }
-    for path in ["/", "/-/healthy", "/-/ready", "/metrics?job=none", "/metrics?x=%00", "/nowhere", "/-/reload"] {
+    let paths = ["/", "/api/v1/jobs", "/api/v1/schema", "/-/healthy", "/-/ready", "/nowhere", "/-/reload"];
+    for path in paths.into_iter().chain(["/?job=none", "/api/v1/jobs?job=none", "/metrics?job=none", "/metrics?x=%00"])
+    {
         assert_clean(path, &exporter.get(path).await.text().await.unwrap());
     }
     let line = fs::read_to_string(format!("/proc/{}/cmdline", exporter.id())).unwrap();

@@ -1,12 +1,14 @@
 //! What the tests share: the exporter as a process, a scripted DRS, a real Prometheus, and ways to read what they say.
 
 pub mod alertmanager;
+pub mod chromium;
 pub mod drs;
 pub mod exporter;
 pub mod project;
 pub mod prometheus;
 pub mod samples;
 pub mod simulator;
+pub mod states;
 pub mod tools;
 
 use std::future::Future;
