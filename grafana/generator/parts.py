@@ -134,7 +134,12 @@ class Column:
     """A column of a table: the field it comes from and how it looks."""
 
     def __init__(self, field, name, unit=None, width=None, steps=None, links=None, bar=False, decimals=None, mappings=None):
-        properties = {"displayName": name}
+        # A cell without a value must not tell the whole story of an empty panel.
+        properties = {"noValue": "–"}
+        # Values are renamed. Labels keep their names, by which links ask for them, and only look different.
+        self.renamed = name if field.startswith("Value") else field
+        if self.renamed == field:
+            properties["displayName"] = name
         if unit:
             properties["unit"] = unit
         if decimals is not None:
@@ -165,10 +170,11 @@ def rows(title, description, queries, columns, no_value, hidden=(), sort=None, d
         panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
     order = {"Time": True} | {field: True for field in hidden}
     places = {column.field: place for place, column in enumerate(columns)}
-    options = {"excludeByName": order, "indexByName": places, "renameByName": {}}
+    names = {column.field: column.renamed for column in columns if column.field != column.renamed}
+    options = {"excludeByName": order, "indexByName": places, "renameByName": names}
     panel = panel.with_transformation(model.DataTransformerConfig(id_val="organize", options=options))
     for column in columns:
-        panel = panel.override_by_name(column.field, column.properties)
+        panel = panel.override_by_name(column.renamed, column.properties)
     if sort:
         panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
     return panel.show_header(True).cell_height(common_model.TableCellHeight.SM)

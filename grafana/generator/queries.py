@@ -113,8 +113,10 @@ class Objects:
         self.at_the_end = f"max by ({OBJECT}) ({selected} @ end())"
 
     def standing_still(self, most):
-        """Between 1 and 99 now, and the same a while ago: what still waits at 0 is not stuck."""
-        return f"bottomk({most}, {self.now} > 0 < 100 == {self.before})"
+        """Between 1 and 99 now, and the same a while ago: what still waits at 0 is not stuck. Only where the exporter has seen
+        it stand: while polls fail, everything is where it was."""
+        seen = latest("job, type", "drs_objects_by_state", ',state="stalled"')
+        return f"bottomk({most}, ({self.now} > 0 < 100 == {self.before}) and on (job, type) ({seen} > 0))"
 
     def slowest(self, most):
         """Percents gained by those that have moved all the while."""

@@ -106,7 +106,7 @@ def stalled_objects():
     return rows(
         "Objects that stand still",
         f"Objects between 1 and 99 percent that are where they were before (choose above how long), the {MOST} furthest behind. "
-        "What still waits at 0 is not among them.",
+        "Only of types of which the exporter has seen objects stand; what still waits at 0 is not among them.",
         [queries.named(queries.Objects().standing_still(MOST))],
         [
             Column("name", "Job", links=JOB_LINK),
