@@ -9,16 +9,19 @@ import puppeteer from 'puppeteer-core';
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const PATIENCE_MS = 60_000;
 
+/** So tall that everything is in sight: a table draws only the rows that are. */
+const VIEW_HEIGHT = 5000;
+
 /** What went wrong, in words for whoever asked for the picture. */
 export class Failure extends Error {}
 
 /**
- * Opens `url`, waits until `drawn(page)` is done, and writes the whole page to `out`.
+ * Opens `url`, waits until `drawn(page)` is done, and writes the page to `out`, down to `height` where it is longer.
  *
  * `answer` is given each request and either resolves to a response or to nothing, in which case the request goes out.
  * Whatever goes wrong on the page is a failure: a picture that looks right by luck is worth nothing.
  */
-export async function takePicture({ url, out, width, theme, answer, drawn }) {
+export async function takePicture({ url, out, width, height = VIEW_HEIGHT, theme, answer, drawn }) {
   if (!existsSync(CHROMIUM)) {
     throw new Failure(`there is no Chromium at ${CHROMIUM}. Install it: apt-get install chromium`);
   }
@@ -42,7 +45,7 @@ export async function takePicture({ url, out, width, theme, answer, drawn }) {
     });
     const page = await browser.newPage();
     const troubles = watch(page);
-    await page.setViewport({ width, height: 800 });
+    await page.setViewport({ width, height: VIEW_HEIGHT });
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: theme }]);
     await page.emulateTimezone('UTC');
     if (answer) {
@@ -58,7 +61,15 @@ export async function takePicture({ url, out, width, theme, answer, drawn }) {
     if (troubles.length > 0) {
       throw new Failure(`the page has troubles:\n  ${troubles.join('\n  ')}`);
     }
-    await page.screenshot({ path: out, fullPage: true, optimizeForSpeed: false });
+    const content = await page.evaluate(() => {
+      const all = document.createRange();
+      all.selectNodeContents(document.body);
+      const { right, bottom } = all.getBoundingClientRect();
+      // What is at the left of everything is at the right of it too.
+      return { width: Math.ceil(right + document.body.offsetLeft), height: Math.ceil(bottom) };
+    });
+    const clip = { x: 0, y: 0, width: Math.max(width, content.width), height: Math.min(content.height, height) };
+    await page.screenshot({ path: out, clip, optimizeForSpeed: false });
   } finally {
     await browser?.close();
     await rm(profile, { recursive: true, force: true });

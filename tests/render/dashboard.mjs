@@ -1,7 +1,7 @@
 // Draws a dashboard, fed by a Prometheus, into a picture:
 //
 //   node dashboard.mjs dashboard.json --prometheus http://127.0.0.1:9090 --out dashboard.png
-//     [--theme light|dark] [--width 1600] [--from now-6h] [--scrape-interval 15s] [--var NAME=VALUE]...
+//     [--theme light|dark] [--width 1600] [--height 2000] [--from now-6h] [--scrape-interval 15s] [--var NAME=VALUE]...
 //
 // The page that draws it is in `dist` (npm run build). It has no server: its requests are answered here, those below
 // /prometheus by the Prometheus, and no other request gets out.
@@ -31,6 +31,7 @@ await run('dashboard', async () => {
       prometheus: { type: 'string' },
       out: { type: 'string' },
       theme: { type: 'string', default: 'dark' },
+      height: { type: 'string' },
       width: { type: 'string', default: '1600' },
       from: { type: 'string' },
       'scrape-interval': { type: 'string', default: '15s' },
@@ -51,6 +52,7 @@ await run('dashboard', async () => {
     url: `${ORIGIN}/index.html`,
     out: values.out,
     width: Number(values.width),
+    height: values.height && Number(values.height),
     theme: values.theme,
     answer: (request) => answer(request, input, values.prometheus),
     drawn: waitUntilDrawn,

@@ -1,6 +1,6 @@
 // Takes a picture of a page that a server has:
 //
-//   node page.mjs http://127.0.0.1:10058/ --out status.png [--theme light|dark] [--width 1200]
+//   node page.mjs http://127.0.0.1:10058/ --out status.png [--theme light|dark] [--width 1200] [--height 1000]
 
 import { parseArgs } from 'node:util';
 import { Failure, run, takePicture } from './browser.mjs';
@@ -11,11 +11,21 @@ await run('page', async () => {
     options: {
       out: { type: 'string' },
       theme: { type: 'string', default: 'light' },
+      height: { type: 'string' },
       width: { type: 'string', default: '1200' },
     },
   });
   if (positionals.length !== 1 || !values.out) {
     throw new Failure('needs the address of a page, and --out');
   }
-  await takePicture({ url: positionals[0], out: values.out, width: Number(values.width), theme: values.theme });
+  const { out, theme, width, height } = values;
+  await takePicture({
+    url: positionals[0],
+    out,
+    theme,
+    width: Number(width),
+    height: height && Number(height),
+    // Whatever the page has, a browser asks for an icon as well.
+    answer: async (request) => (request.url().endsWith('/favicon.ico') ? { status: 204 } : undefined),
+  });
 });

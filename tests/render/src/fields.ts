@@ -9,6 +9,7 @@ import {
   type FieldConfigPropertyItem,
   type FieldConfigSource,
   FieldType,
+  getFieldDisplayName,
   type GrafanaTheme2,
   identityOverrideProcessor,
   standardTransformers,
@@ -78,7 +79,7 @@ export function fieldConfigOf(panel: Panel): FieldConfigSource {
 /** The frames with the panel's settings and overrides on their fields. */
 export function configured(panel: Panel, frames: DataFrame[], variables: Variables, theme: GrafanaTheme2): DataFrame[] {
   const fieldConfig = fieldConfigOf(panel);
-  return applyFieldOverrides({
+  const set = applyFieldOverrides({
     data: frames,
     fieldConfig,
     fieldConfigRegistry: settings(fieldConfig),
@@ -86,6 +87,9 @@ export function configured(panel: Panel, frames: DataFrame[], variables: Variabl
     theme,
     timeZone: 'utc',
   });
+  // The head of a table shows the name that was last reckoned.
+  set.forEach((frame) => frame.fields.forEach((field) => getFieldDisplayName(field, frame, set)));
+  return set;
 }
 
 /** A registry of the settings that there are: the standard ones, and whatever of its own the panel mentions. */
