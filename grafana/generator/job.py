@@ -50,7 +50,7 @@ def page():
     page.line(9, (24, tables.slowest_objects()))
     page.heading("Can this be trusted?")
     page.line(8, (12, time_since_change()), (12, age_of_data()))
-    page.line(8, (8, errors_by_code()), (8, polls()), (8, tables.regressions("type", " {{type}}")))
+    page.line(8, (8, errors_by_code()), (8, polls()), (8, tables.regressions()))
     return page
 
 
@@ -91,7 +91,7 @@ def last_change():
         "The time since any object last moved. Where nothing was seen to move: since the exporter first saw it. A job that is "
         "done moves no more.",
         f"time() - max({queries.per_type('drs_last_change_timestamp_seconds')})", SECONDS, [(None, "blue")],
-        tables.NOTHING,
+        tables.NO_NUMBER,
     )
 
 

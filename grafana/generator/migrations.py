@@ -51,7 +51,7 @@ def page():
     page.line(9, (24, tables.slowest_objects()))
     page.heading("Errors")
     page.line(8, (12, errors_by_code()), (12, errors_by_job()))
-    page.line(7, (12, age_by_job()), (12, tables.regressions(None, "")))
+    page.line(7, (12, age_by_job()), (12, tables.regressions()))
     page.collapsed("The exporter", *exporter())
     return page
 
@@ -67,7 +67,7 @@ def failing_jobs():
             "failed": queries.total(f"{status} or 0 * {known}"),
             "not read": queries.total(f"{queries.unreadable('job')} > bool 0"),
         },
-        COUNT, NONE_IS_GOOD, tables.NOTHING,
+        COUNT, NONE_IS_GOOD, tables.NO_NUMBER,
     )
 
 
@@ -109,7 +109,7 @@ def errors_by_code():
         "Requests that failed, by DRS's error code, or by what went wrong where there is none. Each bar counts the time "
         "just before it.",
         [(queries.new("drs_api_errors_total", "error_code", "$__rate_interval"), "{{error_code}}")],
-        COUNT, "No error in this time", as_bars=True,
+        COUNT, tables.NO_ERROR, as_bars=True,
     )
 
 
@@ -125,7 +125,7 @@ def errors_by_job():
             Column("Value", "Errors", COUNT, width=110, decimals=0),
             Column("job", "Job id"),
         ],
-        "No error in this time", sort="Errors", descending=True,
+        tables.NO_ERROR, sort="Errors", descending=True,
     )
 
 
@@ -159,7 +159,7 @@ def exporter():
             "Lists of jobs",
             "Whether the last list of an account's jobs was to be had, where jobs are discovered.",
             {"{{account}}": "min by (account) (drs_discovery_success)"}, COUNT, [(None, "red"), (1, "green")],
-            "No account discovers its jobs", text_mode=common_model.BigValueTextMode.VALUE_AND_NAME,
+            "No account discovers jobs, or no data", text_mode=common_model.BigValueTextMode.VALUE_AND_NAME,
             mappings=[model.ValueMap(options={
                 "0": model.ValueMappingResult(text="Failed", color="red", index=0),
                 "1": model.ValueMappingResult(text="Good", color="green", index=1),
@@ -169,14 +169,14 @@ def exporter():
             "Log-in ends in",
             "How long the token or temporary key in use is still good. The exporter renews it in time.",
             {"{{account}}": "max by (account) (drs_auth_expiry_timestamp_seconds) - time()"}, SECONDS,
-            [(None, "red"), (60, "green")], "No account has a token or key that ends",
+            [(None, "red"), (60, "green")], "No token or key ends, or no data",
             text_mode=common_model.BigValueTextMode.VALUE_AND_NAME,
         )),
         (6, number(
             "Polls left out",
             "Polls that were due in the time that is looked at while the one before was still running. If there are many, "
             "raise requests_per_second or the interval.",
-            queries.grown("drs_polls_skipped_total", "$__range"), COUNT, [(None, "green"), (1, "yellow")], tables.NOTHING,
+            queries.grown("drs_polls_skipped_total", "$__range"), COUNT, [(None, "green"), (1, "yellow")], tables.NO_NUMBER,
             decimals=0,
         )),
     )
@@ -206,7 +206,7 @@ def exporter():
             "Log-ins",
             "Tokens and temporary keys that were asked for. A key that is refused too often is locked by the cloud.",
             [(queries.new("drs_auth_renewals_total", "account, outcome", rate, of=""), "{{account}} {{outcome}}")],
-            COUNT, "No account logs in", as_bars=True,
+            COUNT, "No log-in in this time, or no data", as_bars=True,
         )),
     )
     yield (

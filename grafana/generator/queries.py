@@ -94,9 +94,9 @@ def new(metric, by, window, of=JOB_TYPE):
     return f"sum by ({by}) (({counter} unless {counter} offset {window}) or increase({counter}[{window}]))"
 
 
-def grown(metric, window, by=None):
+def grown(metric, window):
     """How much a counter grew that is there from 0."""
-    return total(f"increase({metric}{{{JOB_TYPE}}}[{window}])", by)
+    return total(f"increase({metric}{{{JOB_TYPE}}}[{window}])")
 
 
 # The choice of a window is in seconds, so that it can be reckoned with.

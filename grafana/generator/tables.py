@@ -26,6 +26,9 @@ STATE_COLORS = {"not_started": "#6e7687", "in_progress": "blue", "stalled": "red
 DONE = [model.ValueMap(options={"0": model.ValueMappingResult(text="Done", color="green", index=0)})]
 DONE_COLUMN = [{"type": "value", "options": {"0": {"text": "Done", "color": "green", "index": 0}}}]
 NOTHING = "No data: Prometheus has scraped nothing of these jobs"
+# A number grows as large as its text is short.
+NO_NUMBER = "No data"
+NO_ERROR = "No error in this time, or no data"
 
 
 def headline():
@@ -34,23 +37,23 @@ def headline():
         number(
             "Progress",
             "Mean percent of all objects, each counting once. Types whose data was too old and let go do not count.",
-            queries.progress(), PERCENT, DONE_AT_100, NOTHING, decimals=1,
+            queries.progress(), PERCENT, DONE_AT_100, NO_NUMBER, decimals=1,
         ),
         number(
             "Objects left",
             "Objects below 100 percent.",
-            queries.left(), COUNT, LEFT, NOTHING,
+            queries.left(), COUNT, LEFT, NO_NUMBER,
         ),
         number(
             "Stalled objects",
             "Objects between 1 and 99 percent that have not moved for poll.stall_after, half an hour by default.",
-            queries.stalled(), COUNT, NONE_IS_GOOD, NOTHING,
+            queries.stalled(), COUNT, NONE_IS_GOOD, NO_NUMBER,
         ),
         number(
             "Time left",
             "At the recent pace, for the type that takes longest. Stalled objects are left out, and so are types whose time "
             "cannot be known: nothing moves, or less than 1 percent is done.",
-            queries.time_left(), SECONDS, LEFT, "Not known: nothing moves, or it has just begun", mappings=DONE,
+            queries.time_left(), SECONDS, LEFT, "Not known", mappings=DONE,
         ),
     ]
 
@@ -61,7 +64,7 @@ def oldest_data():
         "Oldest data",
         "The age of the oldest listing in use, by DRS's own clock. Where a listing was too old and was let go: the time since "
         "the last one. Types that are done are polled every ten minutes, so more than a quarter of an hour is late.",
-        queries.age(queries.data_time()), SECONDS, AGE, NOTHING,
+        queries.age(queries.data_time()), SECONDS, AGE, NO_NUMBER,
     )
 
 
@@ -75,7 +78,7 @@ def states_over_time():
     )
 
 
-def regressions(by_what, legend):
+def regressions():
     """What should not happen in a migration."""
     window = "$__rate_interval"
     return graph(
@@ -83,8 +86,8 @@ def regressions(by_what, legend):
         "Steps back: a percent fell. Lost: an object below 100 percent is no longer listed, or its job is gone. Nothing of "
         "either is how it should be.",
         [
-            (queries.grown("drs_progress_regressions_total", window, by_what), f"steps back{legend}"),
-            (queries.grown("drs_objects_disappeared_total", window, by_what), f"lost{legend}"),
+            (queries.grown("drs_progress_regressions_total", window), "steps back"),
+            (queries.grown("drs_objects_disappeared_total", window), "lost"),
         ],
         COUNT, NOTHING, as_bars=True,
     )
