@@ -1,6 +1,8 @@
 //! What the README says is true: its examples run, and its tables are complete.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use drs_exporter::exposition::{Family, families};
 use tempfile::TempDir;
@@ -109,6 +111,25 @@ async fn the_tables_name_every_metric_and_no_other() {
         })
         .collect();
     assert_eq!(told, metrics);
+}
+
+#[test]
+fn the_pictures_are_there_and_so_is_what_makes_them() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pictures = fs::read_dir(root.join("pictures")).unwrap();
+    let pictures: BTreeSet<String> = pictures.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let shown: BTreeSet<String> = README
+        .split("pictures/")
+        .skip(1)
+        .filter_map(|rest| Some(format!("{}.png", rest.split_once(".png")?.0)))
+        .filter(|name| !name.contains(char::is_whitespace))
+        .collect();
+    assert_eq!(shown, pictures);
+    for picture in pictures {
+        let bytes = fs::read(root.join("pictures").join(&picture)).unwrap();
+        assert!(bytes.starts_with(b"\x89PNG\r\n"), "{picture}");
+    }
+    assert!(README.contains("`tests/pictures`") && root.join("tests/pictures").is_file());
 }
 
 #[test]
