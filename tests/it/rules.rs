@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use drs_exporter::exposition::families;
 use figment::Figment;
 use figment::providers::{Format, Yaml};
 use regex::Regex;
@@ -21,7 +20,7 @@ use crate::support::exporter::{Exporter, program};
 use crate::support::prometheus::Prometheus;
 use crate::support::samples::Samples;
 use crate::support::simulator::Simulator;
-use crate::support::{eventually, eventually_within, tools};
+use crate::support::{eventually, eventually_within, metrics, tools};
 
 const RULES: &str = include_str!("../../deploy/prometheus/drs-exporter.rules.yml");
 const FIRING: &str = include_str!("../../deploy/prometheus/tests/firing.yml");
@@ -138,36 +137,14 @@ fn the_changes_that_the_head_offers_are_made_in_one_go() {
     }
 }
 
-/// Every metric that the exporter can have.
-async fn metrics() -> BTreeSet<String> {
-    let simulator = Simulator::start(&["--jobs", "1"]).await;
-    let user = "auth: {password: {user: monitor, domain: simulated-domain, password: simulated-password}}";
-    let with_iam = format!("{user}\n    iam_endpoint: {}\n    discovery: {{}}", simulator.url(""));
-    let exporter = Exporter::start(&simulator.config.replace("auth: {token: simulated-token}", &with_iam)).await;
-    exporter.until("a list", |samples| !samples.beginning("drs_discovery_last_success").is_empty()).await;
-    let body = String::from_utf8(exporter.body("text/plain", "").await).unwrap();
-    let served = body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    served.map(str::to_owned).chain(families().map(|family| family.name.to_owned())).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_that_is_named_exists() {
-    let mut known = metrics().await;
+    let mut known = metrics::all().await;
     known.extend(named("record").into_keys());
     // Made by Prometheus itself.
     known.insert("up".to_owned());
-    // What else an expression may be made of: PromQL's own words, and labels.
-    let words = "absent and by count group group_left increase label_replace last_over_time max min offset on or sum time topk unless";
-    let labels = "account error_code exported_job job name outcome state status type";
-    let others: BTreeSet<&str> = words.split(' ').chain(labels.split(' ')).collect();
-    let text = Regex::new(r#""[^"]*""#).unwrap();
-    let word = Regex::new(r"\b[a-z_][a-z_0-9:]*").unwrap();
     for rule in rules() {
-        let expression = rule["expr"].as_str().unwrap();
-        for found in word.find_iter(&text.replace_all(expression, "")) {
-            let found = found.as_str();
-            assert!(known.contains(found) || others.contains(found), "no metric {found}: {expression}");
-        }
+        metrics::check(rule["expr"].as_str().unwrap(), &known);
     }
     // In templates and on the page as well.
     let metric = Regex::new(r"\b(?:[a-z_]+:)?drs_[a-z_]+(?::[a-z0-9]+)?").unwrap();

@@ -4,6 +4,7 @@ pub mod alertmanager;
 pub mod chromium;
 pub mod drs;
 pub mod exporter;
+pub mod metrics;
 pub mod project;
 pub mod prometheus;
 pub mod samples;
