@@ -1,13 +1,14 @@
-//! A real Prometheus that scrapes each second.
+//! A real Prometheus that scrapes each second, or has a history.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually, tools};
 
 /// A running Prometheus; it ends with the test.
 pub struct Prometheus {
@@ -20,7 +21,20 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts it with these scrape configurations, and whatever else its file may have, in YAML.
     pub async fn start(scrape_configs: &str) -> Self {
+        Self::start_in(TempDir::new().unwrap(), scrape_configs).await
+    }
+
+    /// Starts it with a history in the format of OpenMetrics, and without anything to scrape.
+    pub async fn with_history(history: &Path) -> Self {
         let folder = TempDir::new().unwrap();
+        let (history, data) = (history.to_str().unwrap(), folder.path().join("data"));
+        let arguments = ["tsdb", "create-blocks-from", "openmetrics", history, data.to_str().unwrap()];
+        let output = tools::run("prometheus", "promtool", &arguments, b"");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self::start_in(folder, "").await
+    }
+
+    async fn start_in(folder: TempDir, scrape_configs: &str) -> Self {
         let file = folder.path().join("prometheus.yml");
         let global = "global: {scrape_interval: 1s, scrape_timeout: 1s}";
         fs::write(&file, format!("{global}\n{scrape_configs}")).unwrap();
@@ -57,10 +71,24 @@ impl Prometheus {
 
     /// The result of an instant query.
     pub async fn query(&self, query: &str) -> Vec<Value> {
-        let url = format!("{}/api/v1/query", self.url);
-        let answer = self.http.post(url).form(&[("query", query)]).send().await.unwrap();
+        self.result("query", &[("query", query)]).await
+    }
+
+    /// The same, of a point in time.
+    pub async fn query_at(&self, query: &str, time: f64) -> Vec<Value> {
+        self.result("query", &[("query", query), ("time", &time.to_string())]).await
+    }
+
+    /// The result of a query over the time up to `end`, in seconds.
+    pub async fn query_range(&self, query: &str, end: f64, range: f64, step: f64) -> Vec<Value> {
+        let [start, end, step] = [end - range, end, step].map(|time| time.to_string());
+        self.result("query_range", &[("query", query), ("start", &start), ("end", &end), ("step", &step)]).await
+    }
+
+    async fn result(&self, path: &str, form: &[(&str, &str)]) -> Vec<Value> {
+        let answer = self.http.post(format!("{}/api/v1/{path}", self.url)).form(form).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
-        assert_eq!(answer["status"], "success", "{query}: {answer}");
+        assert_eq!(answer["status"], "success", "{form:?}: {answer}");
         answer["data"]["result"].as_array().unwrap().clone()
     }
 
