@@ -436,6 +436,11 @@ mod tests {
     }
 
     #[test]
+    fn an_object_takes_24_bytes() {
+        assert_eq!(size_of::<Track>(), 24);
+    }
+
+    #[test]
     fn no_clock_moves_between_two_listings() {
         let mut tracker = Tracker::default();
         let mut progress =
