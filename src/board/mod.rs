@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::model::{GroupKey, JobId, JobReport, Report};
+use crate::model::{GroupKey, JobId, JobReport, Report, seconds};
 use crate::store::Store;
 
 /// What is known of every job that is followed. It keeps no listing.
@@ -62,6 +62,6 @@ impl Board {
 
     /// The same with the present time, as the API gives it.
     pub fn document(&self, wanted: &BTreeSet<JobId>) -> Document {
-        Document { timestamp_seconds: shown::seconds(SystemTime::now()), jobs: self.jobs(wanted) }
+        Document { timestamp_seconds: seconds(SystemTime::now()), jobs: self.jobs(wanted) }
     }
 }

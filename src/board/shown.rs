@@ -1,14 +1,14 @@
 //! The values that are shown, as the API writes them. Their doc comments are the descriptions of its schema.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
 use super::{Condition, Summary};
-use crate::model::{Change, JobId, JobReport, Outcome, Report};
+use crate::model::{Change, JobId, JobReport, Outcome, Report, seconds};
 
 /// Longest text of the cloud that is shown, in bytes. Names of databases and their objects have a few dozen.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -198,12 +198,4 @@ fn bounded(text: &str) -> String {
     }
     let room = text.floor_char_boundary(MAX_TEXT_BYTES - '…'.len_utf8());
     format!("{}…", text.get(..room).unwrap_or_default())
-}
-
-/// Seconds since 1970, negative before.
-pub(super) fn seconds(time: SystemTime) -> f64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => since.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
-    }
 }

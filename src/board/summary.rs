@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Condition;
-use super::shown::{Type, seconds};
-use crate::model::{self, LastChange, Listing, Progress};
+use super::shown::Type;
+use crate::model::{self, LastChange, Listing, Progress, seconds};
 
 /// How objects stand and move. What is not known is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]

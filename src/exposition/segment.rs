@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::time::SystemTime;
 
 use super::Config;
 use super::families::Id;
 use super::gzip::{Block, Deflater};
 use super::labels::write_label;
-use crate::model::{Change, JobId, JobReport, Listing, Object, Outcome, PollStatus, Progress, Report, States};
+use crate::model::{Change, JobId, JobReport, Listing, Object, Outcome, PollStatus, Progress, Report, States, seconds};
 
 /// The samples of one job and type, family by family; a family without samples is not there.
 #[derive(Clone, Debug, Default)]
@@ -212,13 +211,5 @@ impl<'a> Writer<'a> {
             self.segment.blocks.insert(id, self.deflater.block(text)?);
         }
         Ok(())
-    }
-}
-
-/// Seconds since 1970, negative before.
-fn seconds(time: SystemTime) -> f64 {
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => since.as_secs_f64(),
-        Err(before) => -before.duration().as_secs_f64(),
     }
 }

@@ -5,6 +5,7 @@ mod job;
 mod listing;
 mod poll;
 mod progress;
+mod time;
 
 pub(crate) use ids::is_cloud_id;
 pub use ids::{GroupKey, InvalidJobId, JobId, ObjectType, UnknownObjectType};
@@ -12,3 +13,4 @@ pub use job::{InvalidJobStatus, JobDetails, JobReport, JobStatus, JobView, Liste
 pub use listing::{Listing, Object, ObjectName, Percent};
 pub use poll::{Change, DropReason, ErrorCode, Outcome, PollStatus, Report};
 pub use progress::{LastChange, Progress, Standing, States};
+pub(crate) use time::seconds;
