@@ -62,17 +62,17 @@ def facts():
         "Progress, time left and delay are the cloud's own view of the whole job; what it does not tell is empty.",
         [
             queries.latest(info, "drs_job_info", of=queries.JOB),
-            queries.latest("job, status", "drs_job_status", of=queries.JOB),
+            queries.status(),
             queries.of_job("drs_job_progress"),
             queries.of_job("drs_job_remaining_seconds"),
             queries.of_job("drs_job_incremental_delay_seconds"),
         ],
         [
             Column("name", "Job"),
-            Column("status", "State"),
+            Column("status", "State", width=260),
             Column("Value #C", "Progress", PERCENT, bar=True),
             Column("Value #D", "Time left", SECONDS, width=110, decimals=1),
-            Column("Value #E", "Delay of increments", SECONDS, width=150),
+            Column("Value #E", "Delay of increments", SECONDS, width=170),
             Column("job_type", "Kind", width=110),
             Column("task_type", "Task"),
             Column("engine_type", "Engine", width=100),
@@ -135,8 +135,8 @@ def chosen_objects():
         [queries.Objects(CHOSEN).furthest_behind(MOST)],
         [
             *tables.object_columns(),
-            Column("Value", "Progress", PERCENT, bar=True),
-            Column("job", "Job id"),
+            Column("Value", "Progress", PERCENT, width=160, bar=True),
+            Column("job", "Job id", width=100),
         ],
         "No such object is listed, or its data was too old and was let go", sort="Progress",
     )

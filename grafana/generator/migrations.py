@@ -21,7 +21,7 @@ def window_variable():
 
 def job_variable(multi=True):
     """The jobs, by name; what is chosen is the id."""
-    query = f"query_result({queries.names('$__range', of='')})"
+    query = f"query_result({queries.names(of='')})"
     description = "The DRS job, by its name where DRS has told it"
     regex = '/name="(?<text>[^"]+)"|job="(?<value>[^"]+)"/g'
     return query_variable("job", "Job", description, query, multi, regex)
@@ -109,7 +109,7 @@ def errors_by_code():
         "Requests that failed, by DRS's error code, or by what went wrong where there is none. Each bar counts the time "
         "just before it.",
         [(queries.new("drs_api_errors_total", "error_code", "$__rate_interval"), "{{error_code}}")],
-        COUNT, tables.NO_ERROR, as_bars=True,
+        COUNT, tables.NO_ERROR, as_bars=True, by_name=True,
     )
 
 

@@ -31,10 +31,9 @@ def thresholds(steps):
     )
 
 
-def color(mode, fixed=None):
+def color(mode):
     """Where a panel takes its colours from."""
-    builder = dashboard.FieldColor().mode(mode)
-    return builder.fixed_color(fixed) if fixed else builder
+    return dashboard.FieldColor().mode(mode)
 
 
 def target(expr, legend=None, ref="A", instant=False, as_table=False):
@@ -92,13 +91,18 @@ def bars(title, description, expr, legend, no_value):
     )
 
 
-def graph(title, description, queries, unit, no_value, stacked=False, as_bars=False, maximum=None, colors=None, links=None):
+def graph(
+    title, description, queries, unit, no_value,
+    stacked=False, as_bars=False, maximum=None, colors=None, by_name=False, links=None,
+):
     """Lines over time. `queries` are pairs of an expression and what to call its series."""
     panel = finished(timeseries.Panel(), title, description, unit, no_value)
     for ref, (expr, legend) in zip("ABC", queries):
         panel = panel.with_target(target(expr, legend, ref))
     panel = (
-        panel.color_scheme(color(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        panel.color_scheme(
+            color(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME if by_name else model.FieldColorModeId.PALETTE_CLASSIC)
+        )
         .thresholds(thresholds(ALWAYS_BLUE))
         .min(0)
         .legend(
@@ -168,10 +172,11 @@ def rows(title, description, queries, columns, no_value, hidden=(), sort=None, d
         panel = panel.with_target(target(expr, ref=ref, as_table=True))
     if len(queries) > 1:
         panel = panel.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
-    order = {"Time": True} | {field: True for field in hidden}
-    places = {column.field: place for place, column in enumerate(columns)}
-    names = {column.field: column.renamed for column in columns if column.field != column.renamed}
-    options = {"excludeByName": order, "indexByName": places, "renameByName": names}
+    options = {
+        "excludeByName": {field: True for field in ["Time", *hidden]},
+        "indexByName": {column.field: place for place, column in enumerate(columns)},
+        "renameByName": {column.field: column.renamed for column in columns if column.field != column.renamed},
+    }
     panel = panel.with_transformation(model.DataTransformerConfig(id_val="organize", options=options))
     for column in columns:
         panel = panel.override_by_name(column.renamed, column.properties)

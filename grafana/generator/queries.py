@@ -73,13 +73,17 @@ def unreadable(by=None):
     return total(f"{per_type('drs_poll_success')} == bool 0", by)
 
 
-def names(window=None, of=JOB):
-    """1 for each job, with its name; where DRS has told none, its id."""
-    over = f"last_over_time({{}}[{window}])" if window else "{}"
-    info = over.format(f'drs_job_info{{{of + "," if of else ""}name!=""}}')
-    polled = over.format(f"drs_poll_duration_seconds{{{of}}}" if of else "drs_poll_duration_seconds")
-    named = f"topk by (job) (1, max by (job, name) ({info}))"
-    return f'{named} or on (job) label_replace(group by (job) ({polled}), "name", "$1", "job", "(.+)")'
+def status():
+    """The last state of each job, as a label."""
+    return f"topk by (job) (1, max by (job, status) (timestamp(drs_job_status{{{JOB}}})))"
+
+
+def names(of=JOB):
+    """1 for each job of the time that is looked at, with its last name; where DRS has told none, its id."""
+    info = f'drs_job_info{{{of + "," if of else ""}name!=""}}'
+    polled = f"drs_poll_duration_seconds{{{of}}}" if of else "drs_poll_duration_seconds"
+    named = f"topk by (job) (1, max by (job, name) (last_over_time({info}[$__range])))"
+    return f'{named} or on (job) label_join(group by (job) (last_over_time({polled}[$__range])), "name", "", "job")'
 
 
 def named(expr):

@@ -97,10 +97,10 @@ def object_columns():
     """What an object is."""
     return [
         Column("src_tb", "Object", links=OBJECT_LINK),
-        Column("src_db", "Database", links=OBJECT_LINK),
+        Column("src_db", "Database", width=130, links=OBJECT_LINK),
         Column("dst_tb", "To object"),
-        Column("dst_db", "To database"),
-        Column("type", "Type", width=140),
+        Column("dst_db", "To database", width=130),
+        Column("type", "Type", width=130),
     ]
 
 
@@ -112,10 +112,10 @@ def stalled_objects():
         "Only of types of which the exporter has seen objects stand; what still waits at 0 is not among them.",
         [queries.named(queries.Objects().standing_still(MOST))],
         [
-            Column("name", "Job", links=JOB_LINK),
+            Column("name", "Job", width=180, links=JOB_LINK),
             *object_columns(),
-            Column("Value", "Progress", PERCENT, bar=True),
-            Column("job", "Job id"),
+            Column("Value", "Progress", PERCENT, width=160, bar=True),
+            Column("job", "Job id", width=100),
         ],
         "Nothing stands still, or Prometheus has watched for less than that time", sort="Progress",
     )
@@ -134,12 +134,12 @@ def slowest_objects():
             queries.named(objects.slowest_left(MOST)),
         ],
         [
-            Column("name", "Job", links=JOB_LINK),
+            Column("name", "Job", width=180, links=JOB_LINK),
             *object_columns(),
-            Column("Value #A", "Progress", PERCENT, bar=True),
+            Column("Value #A", "Progress", PERCENT, width=160, bar=True),
             Column("Value #B", "Gained", PERCENT, width=90),
             Column("Value #C", "Time left", SECONDS, width=110, decimals=1),
-            Column("job", "Job id"),
+            Column("job", "Job id", width=100),
         ],
         "Nothing has moved all that time, or Prometheus has watched for less", sort="Gained",
     )
@@ -151,8 +151,8 @@ def jobs():
         "Jobs",
         "Each job with its state in DRS's own words. Look at one by its name.",
         [
-            queries.names(),
-            f"topk by (job) (1, {queries.latest('job, status', 'drs_job_status', of=queries.JOB)})",
+            queries.named(f"group by (job) (drs_poll_duration_seconds{{{queries.JOB}}})"),
+            queries.status(),
             queries.progress("job"),
             queries.left("job"),
             queries.stalled("job"),
@@ -163,7 +163,7 @@ def jobs():
         ],
         [
             Column("name", "Job", links=JOB_LINK),
-            Column("status", "State"),
+            Column("status", "State", width=260),
             Column("Value #C", "Progress", PERCENT, bar=True),
             Column("Value #D", "Objects left", COUNT, width=110, steps=LEFT),
             Column("Value #E", "Stalled", COUNT, width=90, steps=NONE_IS_GOOD),
