@@ -9,8 +9,8 @@ use super::exporter::Exporter;
 use super::simulator::Simulator;
 
 /// What a query may be made of beside metrics: PromQL's own words, and labels.
-const WORDS: &str = "absent and bool bottomk by count end group group_left histogram_quantile increase label_replace \
-    last_over_time max min offset on or rate sort_desc sum time topk unless";
+const WORDS: &str = "absent and bool bottomk by count end group group_left histogram_quantile increase label_join label_replace \
+    last_over_time max min offset on or rate sort_desc sum time timestamp topk unless";
 const LABELS: &str = "account dst_db dst_tb engine_type error_code exported_job instance job job_type le name operation outcome \
     region src_db src_tb state status task_type type version";
 
