@@ -64,11 +64,9 @@ export async function takePicture({ url, out, width, height = VIEW_HEIGHT, theme
     const content = await page.evaluate(() => {
       const all = document.createRange();
       all.selectNodeContents(document.body);
-      const { right, bottom } = all.getBoundingClientRect();
-      // What is at the left of everything is at the right of it too.
-      return { width: Math.ceil(right + document.body.offsetLeft), height: Math.ceil(bottom) };
+      return Math.ceil(all.getBoundingClientRect().bottom);
     });
-    const clip = { x: 0, y: 0, width: Math.max(width, content.width), height: Math.min(content.height, height) };
+    const clip = { x: 0, y: 0, width, height: Math.min(content, height) };
     await page.screenshot({ path: out, clip, optimizeForSpeed: false });
   } finally {
     await browser?.close();
