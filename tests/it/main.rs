@@ -7,6 +7,7 @@ mod architecture;
 mod budget;
 mod check;
 mod configuration;
+mod dashboard_queries;
 mod dashboards;
 mod demo;
 mod discovery;
