@@ -85,7 +85,7 @@ pub(super) fn tasks(
         demand: demand.clone(),
         memory: shared.memory.clone(),
     };
-    let task = |&object_type| Task::new(Arc::clone(&client), object_type, job.interval, ties.clone());
+    let task = |&object_type| Task::new(Arc::clone(&client), object_type, job.interval, job.shown, ties.clone());
     let groups = job.types.iter().map(task).collect();
     let followed = Followed {
         account: account.drs.account.clone(),
@@ -101,7 +101,8 @@ pub(super) fn tasks(
 
 /// A job that a list has and the configuration does not name.
 pub(super) fn found(id: JobId, discovery: &Discovery) -> Job {
-    Job { id, name: None, types: discovery.types.clone(), interval: discovery.poll_interval }
+    let Discovery { types, poll_interval, shown, .. } = discovery;
+    Job { id, name: None, types: types.clone(), interval: *poll_interval, shown: *shown }
 }
 
 impl Crew {

@@ -11,7 +11,7 @@ use crate::auth::{self, Secret, Way};
 use crate::cloud::Network;
 use crate::config::{Account, Config, Job};
 use crate::drs::{self, Language, Limits, OffsetCounts};
-use crate::model::ObjectType;
+use crate::model::{ObjectType, Shown};
 use crate::simulator::{self, Simulator};
 use crate::{exposition, poller};
 
@@ -55,9 +55,10 @@ fn config(world: &simulator::Config, simulated: SocketAddr, jobs: &[String]) -> 
         // The simulated DRS has no quota; a real one must not be asked as often.
         limits: Limits { requests_per_second: 1000.0, burst: 1000, ..Limits::default() },
     };
-    let jobs = jobs
-        .iter()
-        .map(|id| Ok(Job { id: id.parse()?, name: None, types: ObjectType::ALL.to_vec(), interval: INTERVAL }));
+    let jobs = jobs.iter().map(|id| {
+        let types = ObjectType::ALL.to_vec();
+        Ok(Job { id: id.parse()?, name: None, types, interval: INTERVAL, shown: Shown::All })
+    });
     let account = Account { drs, job_view: true, jobs: jobs.collect::<anyhow::Result<_>>()?, discovery: None };
     let poller = poller::Config {
         settled_interval: SETTLED_INTERVAL,

@@ -8,6 +8,7 @@ mod publisher;
 mod replace;
 pub mod simulate;
 mod state_file;
+mod workshop;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::poller::{self, Lister, Memory};
 use crew::{Crew, Shared};
 use publisher::Publisher;
 use state_file::StateFile;
+use workshop::Workshop;
 
 /// How long the last save may take. The whole process has 5 s to end, of which requests under way may take three.
 const LAST_SAVE: Duration = Duration::from_secs(2);
@@ -104,16 +106,18 @@ impl Exporter {
     /// # Errors
     /// When a listener fails, or a task ends, which none should: then the whole process is better started anew.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let workshop = Workshop::new()?;
         let mut following = JoinSet::new();
         for (crew, lister) in self.crews {
             // One list at a time: the next one is not asked for before the last one was taken in.
             let (lists, taken) = mpsc::channel(1);
-            following.spawn(crew.run(taken));
+            following.spawn_on(crew.run(taken), workshop.handle());
             if let Some(lister) = lister {
-                following.spawn(async move {
+                let listing = async move {
                     // A send fails only where the crew has ended, which is told then.
                     match lister.run(async |list| drop(lists.send(list).await)).await {}
-                });
+                };
+                following.spawn_on(listing, workshop.handle());
             }
         }
         let (following_ends, following_ended) = oneshot::channel::<()>();

@@ -114,5 +114,6 @@ fn written(exposition: &Exposition) -> anyhow::Result<Vec<u8>> {
     let body = exposition
         .scrape(&Selection::default(), Format::Text, Encoding::Identity)
         .context("the exporter's own metrics cannot be written; please report this")?;
-    Ok(body.pieces.concat())
+    let pieces = body.collect::<io::Result<Vec<_>>>().context("the metrics cannot be written; please report this")?;
+    Ok(pieces.concat())
 }

@@ -1,19 +1,14 @@
 //! The way of a report from the poller to the readers.
 
-use std::fmt::Display;
-use std::io;
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread;
 
-use tokio::sync::Semaphore;
 use tracing::error;
 
 use crate::board::Board;
-use crate::exposition::Exposition;
+use crate::exposition::{self, Exposition};
 use crate::http::Readiness;
-use crate::model::{JobReport, Report};
-use crate::poller::Publish;
+use crate::model::{GroupKey, JobReport, Objects, Report, Shown};
+use crate::poller::{self, Publish};
 
 /// Renders reports, and marks their groups as tried.
 #[derive(Clone, Debug)]
@@ -21,53 +16,49 @@ pub(super) struct Publisher {
     exposition: Arc<Exposition>,
     board: Arc<Board>,
     readiness: Arc<Readiness>,
-    /// One for each core: more renderings at once would be no faster, and each needs a thread and memory of its own.
-    permits: Arc<Semaphore>,
 }
 
 impl Publisher {
     pub(super) fn new(exposition: Arc<Exposition>, board: Arc<Board>, readiness: Arc<Readiness>) -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { exposition, board, readiness, permits: Arc::new(Semaphore::new(cores)) }
+        Self { exposition, board, readiness }
+    }
+}
+
+/// The objects of a listing, as the metrics show them.
+#[derive(Debug)]
+pub(super) struct Draft(exposition::Draft);
+
+impl poller::Draft for Draft {
+    fn add(&mut self, objects: &Objects) {
+        self.0.add(objects);
     }
 
-    /// Renders without holding up the threads that answer scrapes, since a large listing takes a while.
-    async fn render(
-        &self,
-        what: impl Display,
-        render: impl FnOnce(&Exposition, &Board) -> io::Result<()> + Send + 'static,
-    ) {
-        let (exposition, board) = (Arc::clone(&self.exposition), Arc::clone(&self.board));
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.ok();
-        match tokio::task::spawn_blocking(move || render(&exposition, &board)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => error!(%what, %error, "cannot render; please report this"),
-            Err(error) => error!(%what, %error, "rendering failed; please report this"),
-        }
+    fn remove(&mut self, places: &[usize]) {
+        self.0.remove(places);
     }
 }
 
 impl Publish for Publisher {
-    async fn publish(&self, report: Report) {
-        let (key, polled) = (report.key.to_string(), report.status.last.is_some());
-        self.render(&key, move |exposition, board| {
-            exposition.publish(&report)?;
-            board.publish(&report);
-            Ok(())
-        })
-        .await;
-        if polled {
-            self.readiness.tried(&key);
+    type Draft = Draft;
+
+    fn draft(&self, key: &GroupKey, shown: Shown) -> Draft {
+        Draft(self.exposition.draft(key, shown))
+    }
+
+    fn publish(&self, report: Report, draft: Option<Draft>) {
+        match self.exposition.publish(&report, draft.map(|Draft(draft)| draft)) {
+            Ok(()) => self.board.publish(&report),
+            Err(error) => error!(group = %report.key, %error, "cannot render; please report this"),
+        }
+        if report.status.last.is_some() {
+            self.readiness.tried(&report.key.to_string());
         }
     }
 
-    async fn publish_job(&self, report: JobReport) {
-        self.render(report.job.clone(), move |exposition, board| {
-            exposition.publish_job(&report)?;
-            board.publish_job(report);
-            Ok(())
-        })
-        .await;
+    fn publish_job(&self, report: JobReport) {
+        match self.exposition.publish_job(&report) {
+            Ok(()) => self.board.publish_job(report),
+            Err(error) => error!(job = %report.job, %error, "cannot render; please report this"),
+        }
     }
 }

@@ -20,6 +20,9 @@ use super::{Endpoint, Refusal, one_line};
 /// Largest body of a failure that is read, in bytes. A longer one is a page for people.
 const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
 
+/// Up to which length an answer gets room before it arrives, in bytes. A page of 1000 objects takes some 130 KiB.
+const BELIEVED_BYTES: u64 = 512 * 1024;
+
 /// Upper bounds of the request duration buckets, in seconds; the default timeout is 10 s.
 const DURATION_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -234,7 +237,9 @@ impl Http {
 
 /// The body, counted while it arrives; nothing where it is larger than `limit` bytes.
 async fn read(mut response: Response, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
-    let mut body = Vec::new();
+    // What the answer says of its length is not believed beyond what a page needs.
+    let announced = response.content_length().unwrap_or_default().min(limit).min(BELIEVED_BYTES);
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
     while let Some(chunk) = response.chunk().await.map_err(transport)? {
         if (body.len() + chunk.len()) as u64 > limit {
             return Ok(None);

@@ -13,7 +13,7 @@ pub use problem::{Problem, Problems};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{JobId, ObjectType};
+use crate::model::{JobId, ObjectType, Shown};
 use crate::poller::Discovery;
 use crate::{drs, exposition, poller};
 
@@ -54,6 +54,8 @@ pub struct Job {
     pub types: Vec<ObjectType>,
     /// Time between two polls of one type.
     pub interval: Duration,
+    /// Which objects have a series of their own.
+    pub shown: Shown,
 }
 
 impl Config {

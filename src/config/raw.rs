@@ -15,7 +15,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Unexpected, Visitor}
 use crate::cloud::{Endpoint, ProjectId, Proxy, Region};
 use crate::drs::{JobType, Language, OffsetCounts};
 use crate::exposition::JobLabel;
-use crate::model::{JobId, JobStatus, ObjectType};
+use crate::model::{JobId, JobStatus, ObjectType, Shown};
 use crate::poller::Pattern;
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -86,6 +86,7 @@ pub(super) struct Discovery {
     pub(super) exclude: Option<Text<Pattern>>,
     pub(super) enterprise_project_id: Option<Text<EnterpriseProject>>,
     pub(super) types: Option<Vec<Option<Text<ObjectType>>>>,
+    pub(super) objects: Option<Word<Shown>>,
     pub(super) interval: Option<Span>,
 }
 
@@ -106,6 +107,7 @@ pub(super) struct Job {
     pub(super) name: Option<String>,
     pub(super) types: Option<Vec<Option<Text<ObjectType>>>>,
     pub(super) interval: Option<Span>,
+    pub(super) objects: Option<Word<Shown>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -122,6 +124,7 @@ pub(super) struct Poll {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Exposition {
     pub(super) job_label: Option<Text<JobLabel>>,
+    pub(super) max_series_per_job: Option<u32>,
     pub(super) max_label_bytes: Option<u32>,
 }
 
@@ -261,6 +264,19 @@ impl FromStr for Choice<OffsetCounts> {
             "rows" => Ok(Self(OffsetCounts::Rows)),
             "pages" => Ok(Self(OffsetCounts::Pages)),
             _ => Err("expected `rows` or `pages`"),
+        }
+    }
+}
+
+impl FromStr for Choice<Shown> {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self(Shown::All)),
+            "unfinished" => Ok(Self(Shown::Unfinished)),
+            "none" => Ok(Self(Shown::None)),
+            _ => Err("expected `all`, `unfinished` or `none`"),
         }
     }
 }

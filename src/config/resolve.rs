@@ -6,13 +6,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::problem::{KeyPath, Problems};
-use super::raw::{self, Choice, Map, Span, Text};
+use super::raw::{self, Choice, Map, Span, Text, Word};
 use super::{Account, Config, Job};
 use crate::auth::{self, AccessKey, Agency, Password, Secret, Way};
 use crate::cloud::{Network, Service};
 use crate::drs::{self, JobType, Limits, Wanted};
 use crate::exposition;
-use crate::model::{JobId, JobStatus, ObjectType};
+use crate::model::{JobId, JobStatus, ObjectType, Shown};
 use crate::poller::{self, Discovery, Filter};
 
 /// Time between two polls where nothing else is said.
@@ -35,6 +35,9 @@ const RESPONSE_BYTES: RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;
 
 /// Longest limit for a label's value, in bytes.
 const MAX_LABEL_BYTES: u32 = 1024 * 1024;
+
+/// Most series that a job may be allowed: nine types of five million objects each.
+const MAX_SERIES: u32 = 45_000_000;
 
 /// Checks all of it; nothing where there is no account that could be used.
 pub(super) fn resolve(file: raw::File, problems: &mut Problems) -> Option<Config> {
@@ -89,7 +92,13 @@ impl Checker<'_> {
             &place.key("max_label_bytes"),
         );
         let job_label = exposition.job_label.map_or(default.job_label, |Text(label)| label);
-        exposition::Config { job_label, max_label_bytes: max_label_bytes as usize }
+        let max_series_per_job = self.number(
+            exposition.max_series_per_job,
+            default.max_series_per_job,
+            1..=MAX_SERIES,
+            &place.key("max_series_per_job"),
+        );
+        exposition::Config { job_label, max_label_bytes: max_label_bytes as usize, max_series_per_job }
     }
 
     fn account(&mut self, account: raw::Account, interval: Duration, place: &KeyPath) -> Option<Account> {
@@ -276,6 +285,7 @@ impl Checker<'_> {
             interval: self.span(discovery.interval, DISCOVERY_INTERVAL, INTERVALS, &place.key("interval")),
             types: self.types(discovery.types, &place.key("types")),
             poll_interval,
+            shown: shown(discovery.objects),
         }
     }
 
@@ -295,7 +305,7 @@ impl Checker<'_> {
         }
         let types = self.types(job.types, &place.key("types"));
         let interval = self.span(job.interval, interval, INTERVALS, &place.key("interval"));
-        Some(Job { id: id?.0, name: job.name, types, interval })
+        Some(Job { id: id?.0, name: job.name, types, interval, shown: shown(job.objects) })
     }
 
     fn types(&mut self, types: Option<Vec<Option<Text<ObjectType>>>>, place: &KeyPath) -> Vec<ObjectType> {
@@ -355,6 +365,10 @@ impl Checker<'_> {
         }
         value
     }
+}
+
+fn shown(objects: Option<Word<Shown>>) -> Shown {
+    objects.map(|Text(Choice(shown))| shown).unwrap_or_default()
 }
 
 /// A word that a message can repeat.

@@ -94,7 +94,7 @@ impl Account {
     pub(super) async fn ask<T>(
         &self,
         call: &Call<'_>,
-        parse: fn(&[u8]) -> Result<T, String>,
+        mut parse: impl FnMut(&[u8]) -> Result<T, String>,
         tally: &mut Tally,
     ) -> Result<Option<T>, ApiError> {
         let mut made = 1;
@@ -106,7 +106,7 @@ impl Account {
                     Some(lane) => lane.acquire().await.ok(),
                     None => None,
                 };
-                self.attempt(call, parse).await
+                self.attempt(call, &mut parse).await
             };
             let error = match attempt {
                 Ok(answer) => {
@@ -131,7 +131,11 @@ impl Account {
     }
 
     /// Asks once, as soon as the budget and the log-in allow.
-    async fn attempt<T>(&self, call: &Call<'_>, parse: fn(&[u8]) -> Result<T, String>) -> Result<Option<T>, ApiError> {
+    async fn attempt<T>(
+        &self,
+        call: &Call<'_>,
+        parse: impl FnMut(&[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>, ApiError> {
         self.login.check().await.map_err(ApiError::not_asked)?;
         let project = self.login.project().await.map_err(ApiError::not_asked)?;
         let queued = Instant::now();
@@ -141,7 +145,10 @@ impl Account {
         let mut request = self.request(call, &project);
         let pass = self.login.prove(&mut request).await.map_err(ApiError::not_asked)?;
         let sent = self.http.send(call.operation, request, self.config.limits.max_response_bytes).await;
-        let answer = sent.map_err(failed).and_then(|reply| interpret(&reply, parse));
+        let answer = match sent {
+            Ok(reply) => interpret(&reply, parse),
+            Err(failure) => Err(failed(failure)),
+        };
         let answer = match answer {
             Ok(answer) => {
                 pass.accepted();
@@ -177,12 +184,12 @@ impl Account {
 }
 
 /// What an answer says, whether it is a success or a failure; nothing where it says that the result is empty.
-fn interpret<T>(reply: &Reply, parse: fn(&[u8]) -> Result<T, String>) -> Result<Option<T>, ApiError> {
-    let status = reply.status.as_u16();
+fn interpret<T>(reply: &Reply, mut parse: impl FnMut(&[u8]) -> Result<T, String>) -> Result<Option<T>, ApiError> {
     let parsed = reply.status.is_success().then(|| parse(&reply.body));
     if let Some(Ok(answer)) = parsed {
         return Ok(Some(answer));
     }
+    let status = reply.status.as_u16();
     let refusal = reply.refusal();
     if let (Some(Err(error)), None) = (parsed, &refusal.code) {
         let what = format!(

@@ -1,6 +1,6 @@
 //! All pages of one job and type: read until DRS's `count` is reached, read again where the pages do not fit together.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::client::{Account, Call};
 use super::error::{ApiError, Class};
-use super::wire::{self, Page};
+use super::wire::Page;
 use super::{OffsetCounts, Tally};
-use crate::model::{DropReason, ErrorCode, JobId, Listing, Object, ObjectName, ObjectType};
+use crate::model::{DropReason, ErrorCode, JobId, Listing, ObjectType, Objects};
 
 /// How often a listing is read at the most: once, and twice again.
 const MAX_READINGS: u32 = 3;
@@ -35,11 +35,25 @@ struct Ask {
     deadline: Instant,
 }
 
-/// A listing that was read to its end.
+/// Takes in the objects of a listing while it is read, page by page, so that nobody has to hold all of them.
+pub trait Intake: Send {
+    /// A reading begins; what was taken in before is void.
+    fn begin(&mut self);
+
+    /// Takes in the objects of the next page.
+    fn take(&mut self, objects: &Objects);
+
+    /// Which of the objects that were taken in stand in the listing again further on: their places among all, from 0, in order.
+    fn superseded(&self) -> Vec<usize>;
+}
+
+/// A listing that was read to its end. The objects are those that were taken in since the reading began.
 #[derive(Debug)]
 pub struct Reading {
-    /// The objects.
+    /// What is told of all of them together.
     pub listing: Listing,
+    /// The objects that do not count, as they stand in the listing again further on: their places, as [`Intake::superseded`] says.
+    pub superseded: Vec<usize>,
     /// Whether all pages told of the same `count` and together had as many different objects.
     pub consistent: bool,
     /// Rows that were left out.
@@ -91,7 +105,7 @@ impl Job {
         &self.id
     }
 
-    /// Reads all objects of one type. Each request is counted in `tally`, also when this call is cut short.
+    /// Reads all objects of one type into `intake`. Each request is counted in `tally`, also when this call is cut short.
     ///
     /// # Errors
     /// When a page cannot be had, or the listing stays shorter than DRS announced. At once when the account pauses until after
@@ -102,12 +116,13 @@ impl Job {
         page_size: u32,
         deadline: Instant,
         tally: &mut Tally,
+        intake: &mut impl Intake,
     ) -> Result<Reading, ListError> {
         let ask = Ask { object_type, page_size, deadline };
         let mut made = 1;
         loop {
             let last = made == MAX_READINGS;
-            match self.read(ask, last, tally).await {
+            match self.read(ask, last, tally, intake).await {
                 Ok(Some(reading)) if reading.consistent || last => return Ok(reading),
                 Err(error) if last || !matches!(error, ListError::Short { .. }) => return Err(error),
                 Ok(_) | Err(_) => made += 1,
@@ -116,18 +131,31 @@ impl Job {
     }
 
     /// Reads all pages once. Where `count` changes on the way, goes on only if `to_the_end`, since the reading is void.
-    async fn read(&self, ask: Ask, to_the_end: bool, tally: &mut Tally) -> Result<Option<Reading>, ListError> {
+    async fn read(
+        &self,
+        ask: Ask,
+        to_the_end: bool,
+        tally: &mut Tally,
+        intake: &mut impl Intake,
+    ) -> Result<Option<Reading>, ListError> {
         let mut pages = Pages::default();
+        intake.begin();
         loop {
             let offset = pages.next_offset(self.account.config().offset_counts);
-            let answer = self.page(ask, offset, tally).await.map_err(|error| ListError::Page { offset, error })?;
+            let take = |body: &[u8]| {
+                let page = Page::parse(body)?;
+                intake.take(&page.objects);
+                Ok(Taken::from(page))
+            };
+            let answer =
+                self.page(ask, offset, take, tally).await.map_err(|error| ListError::Page { offset, error })?;
             let page = match answer {
                 Some(page) => page,
-                None if pages.read == 0 => return Ok(Some(Pages::default().finish())),
+                None if pages.read == 0 => return Ok(Some(Pages::default().finish(Vec::new()))),
                 None => return Err(pages.short(ask.page_size)),
             };
-            let (count, came) = (page.count, page.rows());
-            pages.add(page);
+            let (count, came) = (page.count, page.rows);
+            pages.add(&page);
             if pages.changed && !to_the_end {
                 return Ok(None);
             }
@@ -136,7 +164,7 @@ impl Job {
                 return Err(ListError::TooMany { count: count.max(pages.rows) });
             }
             if pages.rows >= count {
-                return Ok(Some(pages.finish()));
+                return Ok(Some(pages.finish(intake.superseded())));
             }
             if came == 0 {
                 return Err(pages.short(ask.page_size));
@@ -149,11 +177,18 @@ impl Job {
     /// # Errors
     /// When DRS does not answer.
     pub async fn count(&self, object_type: ObjectType, deadline: Instant, tally: &mut Tally) -> Result<u64, ApiError> {
-        let page = self.page(Ask { object_type, page_size: 1, deadline }, 0, tally).await?;
+        let ask = Ask { object_type, page_size: 1, deadline };
+        let page = self.page(ask, 0, Page::parse, tally).await?;
         Ok(page.map_or(0, |page| page.count))
     }
 
-    async fn page(&self, ask: Ask, offset: u64, tally: &mut Tally) -> Result<Option<Page>, ApiError> {
+    async fn page<T>(
+        &self,
+        ask: Ask,
+        offset: u64,
+        parse: impl FnMut(&[u8]) -> Result<T, String>,
+        tally: &mut Tally,
+    ) -> Result<Option<T>, ApiError> {
         let call = Call {
             operation: "progress_data",
             path: format!("/jobs/{}/progress-data/{}", self.id, ask.object_type),
@@ -161,7 +196,7 @@ impl Job {
             deadline: ask.deadline,
             lane: Some(&self.lane),
         };
-        self.account.ask(&call, wire::page, tally).await
+        self.account.ask(&call, parse, tally).await
     }
 }
 
@@ -183,6 +218,21 @@ impl ListError {
     }
 }
 
+/// What is kept of a page whose objects were taken in.
+struct Taken {
+    count: u64,
+    data_time: Option<SystemTime>,
+    rows: u64,
+    malformed: u64,
+}
+
+impl From<Page> for Taken {
+    fn from(page: Page) -> Self {
+        let rows = page.objects.len() as u64 + page.malformed;
+        Self { count: page.count, data_time: page.data_time, rows, malformed: page.malformed }
+    }
+}
+
 /// The pages of one reading, so far.
 #[derive(Default)]
 struct Pages {
@@ -193,7 +243,6 @@ struct Pages {
     changed: bool,
     malformed: u64,
     data_time: Option<SystemTime>,
-    objects: Vec<Object>,
 }
 
 impl Pages {
@@ -204,30 +253,27 @@ impl Pages {
         }
     }
 
-    fn add(&mut self, page: Page) {
-        let rows = page.rows();
+    fn add(&mut self, page: &Taken) {
         if self.read == 0 {
-            self.first_rows = rows;
+            self.first_rows = page.rows;
             self.data_time = page.data_time;
         } else {
             self.changed |= self.count != page.count;
             self.data_time = self.data_time.min(page.data_time).or(self.data_time).or(page.data_time);
         }
         self.read += 1;
-        self.rows += rows;
+        self.rows += page.rows;
         self.count = page.count;
         self.malformed += page.malformed;
-        self.objects.extend(page.objects);
     }
 
-    fn finish(self) -> Reading {
-        let read = self.objects.len();
-        let objects = without_duplicates(self.objects);
-        let duplicates = (read - objects.len()) as u64;
+    fn finish(self, superseded: Vec<usize>) -> Reading {
+        let duplicates = superseded.len() as u64;
         let dropped = [(DropReason::Duplicate, duplicates), (DropReason::Malformed, self.malformed)];
         let dropped = dropped.into_iter().filter(|(_, rows)| *rows > 0).collect();
-        let consistent = !self.changed && objects.len() as u64 + self.malformed == self.count;
-        Reading { listing: Listing { count: self.count, data_time: self.data_time, objects }, consistent, dropped }
+        let consistent = !self.changed && self.rows == self.count + duplicates;
+        let listing = Listing { count: self.count, data_time: self.data_time };
+        Reading { listing, superseded, consistent, dropped }
     }
 
     fn short(&self, page_size: u32) -> ListError {
@@ -241,71 +287,33 @@ impl Pages {
     }
 }
 
-/// Each object once, as it was read last, in the order of its last reading.
-fn without_duplicates(mut objects: Vec<Object>) -> Vec<Object> {
-    let newest: HashMap<&ObjectName, usize> =
-        objects.iter().enumerate().map(|(index, object)| (&object.name, index)).collect();
-    if newest.len() == objects.len() {
-        return objects;
-    }
-    let kept: HashSet<usize> = newest.into_values().collect();
-    let mut index = 0;
-    objects.retain(|_| {
-        index += 1;
-        kept.contains(&(index - 1))
-    });
-    objects
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::Percent;
-
-    fn object(name: u8, progress: u8) -> Object {
-        let text = || name.to_string().into_boxed_str();
-        let name = ObjectName { src_db: text(), src_tb: text(), dst_db: text(), dst_tb: text() };
-        Object { name, progress: Percent::new(progress).unwrap() }
-    }
-
-    prop_compose! {
-        fn page()(
-            count in 0_u64..8,
-            objects in prop::collection::vec((0_u8..6, 0_u8..=100), 0..4),
-            malformed in 0_u64..2,
-        ) -> Page {
-            let objects = objects.into_iter().map(|(name, progress)| object(name, progress)).collect();
-            Page { count, data_time: None, objects, malformed }
-        }
-    }
 
     proptest! {
         #[test]
-        fn whatever_the_pages_hold_each_object_is_shown_once_and_as_it_was_read_last(
-            pages in prop::collection::vec(page(), 1..5),
+        fn a_listing_is_consistent_where_its_pages_agree_and_have_as_many_different_objects_as_they_say(
+            pages in prop::collection::vec((0_u64..8, 0_u64..4, 0_u64..2), 1..5),
+            superseded in 0_usize..3,
         ) {
-            let counts: Vec<u64> = pages.iter().map(|page| page.count).collect();
-            let malformed: u64 = pages.iter().map(|page| page.malformed).sum();
-            let all: Vec<Object> = pages.iter().flat_map(|page| page.objects.clone()).collect();
             let mut reading = Pages::default();
-            pages.into_iter().for_each(|page| reading.add(page));
-            let reading = reading.finish();
-
-            let names: HashSet<&ObjectName> = all.iter().map(|object| &object.name).collect();
-            let shown: HashSet<&ObjectName> = reading.listing.objects.iter().map(|object| &object.name).collect();
-            prop_assert_eq!(shown.len(), reading.listing.objects.len());
-            prop_assert_eq!(&shown, &names);
-            for object in &reading.listing.objects {
-                let last = all.iter().rev().find(|other| other.name == object.name).unwrap();
-                prop_assert_eq!(object.progress, last.progress);
+            for (count, objects, malformed) in &pages {
+                let (rows, malformed) = (objects + malformed, *malformed);
+                reading.add(&Taken { count: *count, data_time: None, rows, malformed });
             }
-            let duplicates = (all.len() - names.len()) as u64;
+            let reading = reading.finish((0..superseded).collect());
+
+            let duplicates = superseded as u64;
+            let malformed: u64 = pages.iter().map(|(.., malformed)| malformed).sum();
             prop_assert_eq!(reading.dropped.get(&DropReason::Duplicate).copied().unwrap_or_default(), duplicates);
             prop_assert_eq!(reading.dropped.get(&DropReason::Malformed).copied().unwrap_or_default(), malformed);
-            let same = counts.iter().all(|count| count == &counts[0]);
-            prop_assert_eq!(reading.consistent, same && names.len() as u64 + malformed == counts[0]);
+            prop_assert!(reading.dropped.values().all(|rows| *rows > 0));
+            let same = pages.iter().all(|(count, ..)| *count == pages[0].0);
+            let objects: u64 = pages.iter().map(|(_, objects, _)| objects).sum();
+            prop_assert_eq!(reading.consistent, same && objects + malformed == pages[0].0 + duplicates);
         }
     }
 
@@ -320,9 +328,9 @@ mod tests {
         ] {
             let mut pages = Pages::default();
             for data_time in times {
-                pages.add(Page { count: 0, data_time, objects: Vec::new(), malformed: 0 });
+                pages.add(&Taken { count: 0, data_time, rows: 0, malformed: 0 });
             }
-            assert_eq!(pages.finish().listing.data_time, oldest);
+            assert_eq!(pages.finish(Vec::new()).listing.data_time, oldest);
         }
     }
 }

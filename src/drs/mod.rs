@@ -15,7 +15,8 @@ mod wire;
 pub use client::{Account, AccountError, Metrics};
 pub use error::{ApiError, Class};
 pub use jobs::{Found, JobType, UnknownJobType, Wanted};
-pub use listing::{Job, ListError, Reading};
+pub use listing::{Intake, Job, ListError, Reading};
+pub use wire::Page;
 
 use std::collections::BTreeMap;
 

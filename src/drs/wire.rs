@@ -1,71 +1,131 @@
 //! The JSON of the API, read with suspicion: a row that is no object costs that row, not the page.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::cloud::one_line;
-use crate::model::{JobDetails, JobStatus, JobView, ListedJob, Object, ObjectName, Percent};
+use crate::model::{JobDetails, JobStatus, JobView, ListedJob, ObjectName, Objects, Percent};
 
 /// One page of a listing.
 #[derive(Debug)]
-pub(super) struct Page {
+pub struct Page {
     /// How many objects DRS says the whole listing has.
-    pub(super) count: u64,
+    pub count: u64,
     /// When DRS made the data, where it is readable.
-    pub(super) data_time: Option<SystemTime>,
+    pub data_time: Option<SystemTime>,
     /// The rows that are objects.
-    pub(super) objects: Vec<Object>,
+    pub objects: Objects,
     /// How many rows are none.
-    pub(super) malformed: u64,
+    pub malformed: u64,
 }
 
 impl Page {
-    /// Rows that came, whether they are objects or not.
-    pub(super) fn rows(&self) -> u64 {
-        self.objects.len() as u64 + self.malformed
+    /// Reads the body of an answer.
+    ///
+    /// # Errors
+    /// When the body is no JSON, or has no `count`, or announces objects and has no list of them.
+    pub fn parse(body: &[u8]) -> Result<Self, String> {
+        // Nearly every page has nothing but good rows, and is read in one go. One with a bad row is read again, row by row.
+        let good = str::from_utf8(body).ok().and_then(|body| serde_json::from_str::<RawPage<'_, GoodRows>>(body).ok());
+        match good {
+            Some(page) => page.checked(|GoodRows { objects, malformed }| (objects, malformed)),
+            None => {
+                let page: RawPage<'_, Vec<&RawValue>> =
+                    serde_json::from_slice(body).map_err(|error| error.to_string())?;
+                page.checked(|rows| one_by_one(&rows))
+            }
+        }
+    }
+}
+
+/// A page whose rows are read as `R`.
+#[derive(Deserialize)]
+struct RawPage<'a, R> {
+    count: u64,
+    #[serde(borrow, default)]
+    create_time: Option<&'a RawValue>,
+    #[serde(default = "Option::default")]
+    flow_compare_data: Option<R>,
+}
+
+impl<R: Default> RawPage<'_, R> {
+    fn checked(self, read: impl FnOnce(R) -> (Objects, u64)) -> Result<Page, String> {
+        let rows = match self.flow_compare_data {
+            Some(rows) => rows,
+            None if self.count == 0 => R::default(),
+            None => return Err(format!("`count` is {}, but `flow_compare_data` is missing", self.count)),
+        };
+        let (objects, malformed) = read(rows);
+        let data_time = self.create_time.and_then(|raw| data_time(raw.get()));
+        Ok(Page { count: self.count, data_time, objects, malformed })
     }
 }
 
 #[derive(Deserialize)]
-struct RawPage<'a> {
-    count: u64,
-    #[serde(borrow, default)]
-    create_time: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    flow_compare_data: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct RawRow {
-    src_db: Box<str>,
-    src_tb: Box<str>,
-    dst_db: Box<str>,
-    dst_tb: Box<str>,
+struct RawRow<'a> {
+    #[serde(borrow)]
+    src_db: Cow<'a, str>,
+    #[serde(borrow)]
+    src_tb: Cow<'a, str>,
+    #[serde(borrow)]
+    dst_db: Cow<'a, str>,
+    #[serde(borrow)]
+    dst_tb: Cow<'a, str>,
     progress: u8,
 }
 
-/// Reads the body of a page.
-///
-/// # Errors
-/// When the body is no JSON, or has no `count`, or announces objects and has no list of them.
-pub(super) fn page(body: &[u8]) -> Result<Page, String> {
-    let raw: RawPage<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let rows = match raw.flow_compare_data {
-        Some(rows) => rows,
-        None if raw.count == 0 => Vec::new(),
-        None => return Err(format!("`count` is {}, but `flow_compare_data` is missing", raw.count)),
-    };
-    let objects: Vec<Object> = rows.iter().filter_map(|row| object(row.get())).collect();
-    let malformed = (rows.len() - objects.len()) as u64;
-    Ok(Page { count: raw.count, data_time: raw.create_time.and_then(|raw| data_time(raw.get())), objects, malformed })
+impl RawRow<'_> {
+    /// Adds the row to the objects; says whether it is one.
+    fn add_to(&self, objects: &mut Objects) -> bool {
+        let Some(progress) = Percent::new(self.progress) else { return false };
+        let Self { src_db, src_tb, dst_db, dst_tb, .. } = self;
+        objects.push(ObjectName { src_db, src_tb, dst_db, dst_tb }, progress);
+        true
+    }
 }
 
-fn object(json: &str) -> Option<Object> {
-    let RawRow { src_db, src_tb, dst_db, dst_tb, progress } = serde_json::from_str(json).ok()?;
-    Some(Object { name: ObjectName { src_db, src_tb, dst_db, dst_tb }, progress: Percent::new(progress)? })
+/// Rows of which each has all fields, and of the right types. No row is kept as it is read.
+#[derive(Default)]
+struct GoodRows {
+    objects: Objects,
+    malformed: u64,
+}
+
+impl<'de> Deserialize<'de> for GoodRows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(GoodRowsVisitor)
+    }
+}
+
+struct GoodRowsVisitor;
+
+impl<'de> Visitor<'de> for GoodRowsVisitor {
+    type Value = GoodRows;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GoodRows, A::Error> {
+        let mut rows = GoodRows::default();
+        while let Some(row) = seq.next_element::<RawRow<'de>>()? {
+            rows.malformed += u64::from(!row.add_to(&mut rows.objects));
+        }
+        Ok(rows)
+    }
+}
+
+fn one_by_one(rows: &[&RawValue]) -> (Objects, u64) {
+    let mut objects = Objects::default();
+    let good = |row: &&&RawValue| serde_json::from_str(row.get()).is_ok_and(|row: RawRow<'_>| row.add_to(&mut objects));
+    let good = rows.iter().filter(good).count();
+    (objects, (rows.len() - good) as u64)
 }
 
 /// `create_time` is milliseconds since 1970 as a string in the specification, and ISO 8601 in UTC in the vendor's SDK.
@@ -282,19 +342,19 @@ mod tests {
         let missing = r#"{"src_tb":"b","dst_db":"c","dst_tb":"d","progress":1}"#;
         let body =
             format!(r#"{{"count":12,"flow_compare_data":[{},{lone},{missing},7,{}]}}"#, rows.join(","), row("42"));
-        let page = page(body.as_bytes()).unwrap();
+        let page = Page::parse(body.as_bytes()).unwrap();
         assert_eq!((page.objects.len(), page.malformed), (1, 11));
-        assert_eq!(page.objects[0].progress.get(), 42);
+        assert_eq!(page.objects.iter().next().unwrap().progress.get(), 42);
     }
 
     #[test]
     fn a_page_without_its_list_is_none() {
-        assert!(page(br#"{"count":0}"#).unwrap().objects.is_empty());
-        assert!(page(br#"{"count":0,"flow_compare_data":null}"#).is_ok());
+        assert!(Page::parse(br#"{"count":0}"#).unwrap().objects.is_empty());
+        assert!(Page::parse(br#"{"count":0,"flow_compare_data":null}"#).is_ok());
         for body in
             [r#"{"count":3}"#, r#"{"flow_compare_data":[]}"#, r#"{"count":-1,"flow_compare_data":[]}"#, "<html>"]
         {
-            assert!(page(body.as_bytes()).is_err(), "{body}");
+            assert!(Page::parse(body.as_bytes()).is_err(), "{body}");
         }
     }
 

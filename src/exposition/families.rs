@@ -54,6 +54,7 @@ pub(super) enum Id {
     ObjectProgress,
     Objects,
     ObjectsByState,
+    ObjectsSuppressed,
     ProgressAverage,
     ProgressMinimum,
     LastChange,
@@ -76,10 +77,11 @@ pub(super) enum Id {
 }
 
 impl Id {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::ObjectProgress,
         Self::Objects,
         Self::ObjectsByState,
+        Self::ObjectsSuppressed,
         Self::ProgressAverage,
         Self::ProgressMinimum,
         Self::LastChange,
@@ -113,6 +115,11 @@ impl Id {
                 "drs_objects_by_state",
                 Kind::Gauge,
                 "Objects that are not started (at 0), in progress (1 to 99), stalled (1 to 99, and not moved for a while) and completed (at 100).",
+            ),
+            Self::ObjectsSuppressed => (
+                "drs_objects_suppressed",
+                Kind::Gauge,
+                "Objects that have no series of their own, by `objects` or `max_series_per_job` of the configuration.",
             ),
             Self::ProgressAverage => (
                 "drs_progress_average",

@@ -14,6 +14,17 @@ const HASH_DIGITS: usize = 32;
 pub(super) fn write_label(out: &mut Vec<u8>, name: &str, value: &str, max_bytes: usize) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"=\"");
+    write_value(out, value, max_bytes);
+    out.push(b'"');
+}
+
+/// Whether the text can stand in a label as it is, and each part of it, where it is not too long.
+pub(super) fn is_plain(text: &str) -> bool {
+    !text.bytes().fold(false, |any, byte| any | matches!(byte, b'\\' | b'"' | b'\n' | b'~'))
+}
+
+/// Appends a value without its quotes, cut to `max_bytes` and escaped.
+pub(super) fn write_value(out: &mut Vec<u8>, value: &str, max_bytes: usize) {
     if value.len() > max_bytes || looks_cut(value) {
         let room = max_bytes.saturating_sub(HASH_DIGITS + CUT_MARK.len_utf8());
         write_escaped(out, value.get(..value.floor_char_boundary(room)).unwrap_or_default());
@@ -21,7 +32,6 @@ pub(super) fn write_label(out: &mut Vec<u8>, name: &str, value: &str, max_bytes:
     } else {
         write_escaped(out, value);
     }
-    out.push(b'"');
 }
 
 /// Whether a value ends like one that was cut. Such a value is treated as too long, or it could pass for another that was.

@@ -1,21 +1,27 @@
 //! What Prometheus reads: groups rendered and compressed once per poll, joined at each scrape.
 //!
-//! Reading order: `families` (what there is), `segment` (one job and type, rendered), `gzip` (blocks that join),
-//! `scrape` (joining), `text` and `openmetrics` (what differs between the formats), `negotiation`, `process`.
+//! Reading order: `families` (what there is), `segment` (one job and type, rendered), `draft` (its objects, page by page), `quota`
+//! (how many of them), `gzip` (blocks that join), `scrape` (joining), `body` (sending), `text` and `openmetrics` (what differs between
+//! the formats), `negotiation`, `process`.
 
+mod body;
+mod draft;
 mod families;
 mod gzip;
 mod labels;
 mod negotiation;
 mod openmetrics;
 mod process;
+mod quota;
 mod scrape;
 mod segment;
 mod text;
 
+pub use body::Body;
+pub use draft::Draft;
 pub use families::{Family, Kind, families};
 pub use negotiation::{Encoding, Format};
-pub use scrape::{Body, Exposition, Selection};
+pub use scrape::{Exposition, Selection};
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +33,8 @@ pub struct Config {
     pub job_label: JobLabel,
     /// Longest value of a label, in bytes; a longer one is cut and ends in a hash.
     pub max_label_bytes: usize,
+    /// Most series of objects that a job has, all its types together.
+    pub max_series_per_job: u32,
 }
 
 impl Config {
@@ -36,7 +44,7 @@ impl Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { job_label: JobLabel("job".to_owned()), max_label_bytes: 1024 }
+        Self { job_label: JobLabel("job".to_owned()), max_label_bytes: 1024, max_series_per_job: 100_000 }
     }
 }
 

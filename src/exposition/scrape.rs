@@ -1,29 +1,30 @@
 //! A scrape: what is ready is joined, in the order of the families, and nothing of it is rendered or compressed again.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::{fmt, io};
 
-use bytes::{Bytes, BytesMut};
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
+use super::body::Body;
+use super::draft::Draft;
 use super::families::Id;
-use super::gzip::{Block, Deflater, Deflaters, Member};
-use super::segment::Segment;
+use super::gzip::{Block, Deflater, Deflaters};
+use super::quota::Quota;
+use super::segment::{Segment, labels_of_group};
 use super::{Config, Encoding, Format, openmetrics, process, text};
-use crate::model::{GroupKey, JobId, JobReport, ObjectType, Report};
+use crate::model::{Change, GroupKey, JobId, JobReport, ObjectType, Report, Shown};
 use crate::store::Store;
-
-/// Parts shorter than this are copied together, so that a body of many small parts is not sent in as many writes.
-const COPIED_BELOW_BYTES: usize = 16 * 1024;
 
 /// All that `/metrics` shows.
 #[derive(Debug)]
 pub struct Exposition {
-    config: Config,
+    config: Arc<Config>,
+    quota: Quota,
     groups: Store<GroupKey, Segment>,
     jobs: Store<JobId, Segment>,
-    deflaters: Deflaters,
+    deflaters: Arc<Deflaters>,
     registry: Registry,
     text: Frame,
     openmetrics: Frame,
@@ -42,15 +43,6 @@ impl Selection {
     fn is_everything(&self) -> bool {
         self.jobs.is_empty() && self.types.is_empty()
     }
-}
-
-/// The body of an answer, in pieces that are shared with other answers.
-#[derive(Debug)]
-pub struct Body {
-    /// The pieces, in order.
-    pub pieces: Vec<Bytes>,
-    /// Their length together, in bytes.
-    pub length: u64,
 }
 
 /// What stands around the samples in one of the formats, compressed once.
@@ -80,21 +72,42 @@ impl Exposition {
         if own_metrics {
             process::register(&mut registry);
         }
-        let deflaters = Deflaters::default();
+        let deflaters = Arc::<Deflaters>::default();
         let text = deflaters.with(|deflater| Frame::new(Format::Text, deflater))?;
         let openmetrics = deflaters.with(|deflater| Frame::new(Format::OpenMetrics, deflater))?;
-        Ok(Self { config, groups: Store::default(), jobs: Store::default(), deflaters, registry, text, openmetrics })
+        let (quota, config) = (Quota::new(config.max_series_per_job.into()), Arc::new(config));
+        let (groups, jobs) = (Store::default(), Store::default());
+        Ok(Self { config, quota, groups, jobs, deflaters, registry, text, openmetrics })
     }
 
-    /// Shows what a report says, from the next scrape on. Takes time in proportion to the listing.
+    /// Begins to draw up the objects of a listing, which nobody sees before it is published.
+    pub fn draft(&self, key: &GroupKey, shown: Shown) -> Draft {
+        let before = self.groups.get(key).and_then(|before| before.objects().cloned());
+        let labels = labels_of_group(key, &self.config);
+        Draft::new(Arc::clone(&self.config), Arc::clone(&self.deflaters), &labels, shown, before)
+    }
+
+    /// Shows what a report says, from the next scrape on, and with a listing its objects.
     ///
     /// # Errors
     /// When the compressor fails, which it has no reason to do; then all stays as it was.
-    pub fn publish(&self, report: &Report) -> io::Result<()> {
-        let before = self.groups.get(&report.key);
-        let segment =
-            self.deflaters.with(|deflater| Segment::render(report, before.as_deref(), &self.config, deflater))?;
-        self.groups.publish(report.key.clone(), segment);
+    pub fn publish(&self, report: &Report, draft: Option<Draft>) -> io::Result<()> {
+        let key = &report.key;
+        let drawn = draft.map(|draft| {
+            let most = self.quota.grant(key, draft.wanted());
+            draft.finish(most)
+        });
+        let drawn = drawn.transpose()?;
+        let series = drawn.as_ref().map(|drawn| drawn.series);
+        let before = self.groups.get(key);
+        let render = |deflater: &mut _| Segment::render(report, drawn, before.as_deref(), &self.config, deflater);
+        let segment = self.deflaters.with(render)?;
+        self.groups.publish(key.clone(), segment);
+        match (&report.change, series) {
+            (Change::Listing(..), Some(series)) => self.quota.settle(key, series),
+            (Change::Listing(..), None) | (Change::Drop, _) => self.quota.give_back(key),
+            (Change::Keep, _) => {}
+        }
         Ok(())
     }
 
@@ -112,6 +125,7 @@ impl Exposition {
     pub fn forget(&self, job: &JobId) {
         self.groups.retain(|key| key.job != *job);
         self.jobs.retain(|known| known != job);
+        self.quota.forget(job);
     }
 
     /// Whether the job is followed.
@@ -140,7 +154,7 @@ impl Exposition {
             let head = samples.peek().map(|_| head);
             head.into_iter().chain(samples)
         });
-        Ok(join(families.chain([&own, &frame.end]), encoding))
+        Ok(Body::of(families.chain([&own, &frame.end]), encoding))
     }
 
     fn own(&self, format: Format) -> Result<Block, fmt::Error> {
@@ -151,50 +165,5 @@ impl Exposition {
             Format::OpenMetrics => written,
         };
         self.deflaters.with(|deflater| deflater.block(written.into_bytes())).map_err(|_| fmt::Error)
-    }
-}
-
-fn join<'a>(blocks: impl Iterator<Item = &'a Block>, encoding: Encoding) -> Body {
-    let mut pieces = Pieces::default();
-    match encoding {
-        Encoding::Identity => blocks.for_each(|block| pieces.add(block.text().clone())),
-        Encoding::Gzip => {
-            let (mut member, header) = Member::begin();
-            pieces.add(header);
-            blocks.for_each(|block| pieces.add(member.add(block)));
-            pieces.add(member.end());
-        }
-    }
-    pieces.finish()
-}
-
-/// Collects the pieces of a body: large ones are shared, small ones are copied together.
-#[derive(Default)]
-struct Pieces {
-    pieces: Vec<Bytes>,
-    length: u64,
-    small: BytesMut,
-}
-
-impl Pieces {
-    fn add(&mut self, piece: Bytes) {
-        self.length += piece.len() as u64;
-        if piece.len() < COPIED_BELOW_BYTES {
-            self.small.extend_from_slice(&piece);
-            return;
-        }
-        self.flush();
-        self.pieces.push(piece);
-    }
-
-    fn flush(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces.push(self.small.split().freeze());
-        }
-    }
-
-    fn finish(mut self) -> Body {
-        self.flush();
-        Body { pieces: self.pieces, length: self.length }
     }
 }

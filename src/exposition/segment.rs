@@ -5,22 +5,26 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::Config;
+use super::draft::Drawn;
 use super::families::Id;
 use super::gzip::{Block, Deflater};
 use super::labels::write_label;
-use crate::model::{Change, JobId, JobReport, Listing, Object, Outcome, PollStatus, Progress, Report, States, seconds};
+use crate::model::{
+    Change, GroupKey, JobId, JobReport, Listing, Outcome, PollStatus, Progress, Report, States, seconds,
+};
 
 /// The samples of one job and type, family by family; a family without samples is not there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segment {
     blocks: BTreeMap<Id, Block>,
+    objects: Option<Drawn>,
 }
 
 /// The families that tell of a listing; they stay as they are until there is another one.
 const OF_LISTING: [Id; 8] = [
-    Id::ObjectProgress,
     Id::Objects,
     Id::ObjectsByState,
+    Id::ObjectsSuppressed,
     Id::ProgressAverage,
     Id::ProgressMinimum,
     Id::LastChange,
@@ -29,20 +33,20 @@ const OF_LISTING: [Id; 8] = [
 ];
 
 impl Segment {
-    /// Renders what a report says. What the report leaves as it was comes from the segment `before`.
+    /// Renders what a report says, and of a listing the `objects`. What the report leaves as it was comes from the segment `before`.
     ///
     /// # Errors
     /// When the compressor fails, which it has no reason to do.
     pub(super) fn render(
         report: &Report,
+        objects: Option<Drawn>,
         before: Option<&Self>,
         config: &Config,
         deflater: &mut Deflater,
     ) -> io::Result<Self> {
-        let mut writer = Writer::new(&report.key.job, config, deflater);
-        writer.common_label("type", report.key.object_type.as_str());
+        let mut writer = Writer::new(labels_of_group(&report.key, config), config, deflater);
         match &report.change {
-            Change::Listing(listing, progress) => writer.listing(listing, progress.as_ref())?,
+            Change::Listing(listing, progress) => writer.listing(listing, progress.as_ref(), objects)?,
             Change::Keep => writer.segment.take_listing(before),
             Change::Drop => {}
         }
@@ -55,14 +59,22 @@ impl Segment {
     /// # Errors
     /// When the compressor fails, which it has no reason to do.
     pub(super) fn render_job(report: &JobReport, config: &Config, deflater: &mut Deflater) -> io::Result<Self> {
-        let mut writer = Writer::new(&report.job, config, deflater);
+        let mut writer = Writer::new(label_of_job(&report.job, config), config, deflater);
         writer.job(report)?;
         Ok(writer.segment)
     }
 
     /// The samples of one family.
     pub(super) fn block(&self, id: Id) -> Option<&Block> {
-        self.blocks.get(&id)
+        match id {
+            Id::ObjectProgress => self.objects.as_ref().map(|objects| &objects.block),
+            _ => self.blocks.get(&id),
+        }
+    }
+
+    /// The samples of the objects.
+    pub(super) fn objects(&self) -> Option<&Drawn> {
+        self.objects.as_ref()
     }
 
     fn take_listing(&mut self, before: Option<&Self>) {
@@ -71,35 +83,45 @@ impl Segment {
                 self.blocks.insert(id, block.clone());
             }
         }
+        self.objects = before.and_then(|before| before.objects.clone());
     }
+}
+
+/// The label that every sample of a job has.
+fn label_of_job(job: &JobId, config: &Config) -> Vec<u8> {
+    let mut label = Vec::new();
+    write_label(&mut label, &config.job_label.0, job.as_str(), config.max_label_bytes);
+    label
+}
+
+/// The labels that every sample of a job and type has, such as `job="…",type="…"`.
+pub(super) fn labels_of_group(key: &GroupKey, config: &Config) -> Vec<u8> {
+    let mut labels = label_of_job(&key.job, config);
+    labels.push(b',');
+    write_label(&mut labels, "type", key.object_type.as_str(), config.max_label_bytes);
+    labels
 }
 
 /// Writes samples of one job.
 struct Writer<'a> {
     config: &'a Config,
-    /// Such as `job="…",type="…"`, which every sample has.
+    /// Those that every sample has.
     labels: Vec<u8>,
     deflater: &'a mut Deflater,
     segment: Segment,
 }
 
 impl<'a> Writer<'a> {
-    fn new(job: &JobId, config: &'a Config, deflater: &'a mut Deflater) -> Self {
-        let mut labels = Vec::new();
-        write_label(&mut labels, &config.job_label.0, job.as_str(), config.max_label_bytes);
+    fn new(labels: Vec<u8>, config: &'a Config, deflater: &'a mut Deflater) -> Self {
         Self { config, labels, deflater, segment: Segment::default() }
     }
 
-    fn common_label(&mut self, name: &str, value: &str) {
-        self.labels.push(b',');
-        write_label(&mut self.labels, name, value, self.config.max_label_bytes);
-    }
-
-    fn listing(&mut self, listing: &Listing, progress: Option<&Progress>) -> io::Result<()> {
+    fn listing(&mut self, listing: &Listing, progress: Option<&Progress>, objects: Option<Drawn>) -> io::Result<()> {
         self.plain(Id::Objects, Some(listing.count))?;
         // An empty listing has nothing else to tell.
         let Some(progress) = progress else { return Ok(()) };
-        self.objects(&listing.objects)?;
+        self.plain(Id::ObjectsSuppressed, objects.as_ref().map(|objects| objects.suppressed))?;
+        self.segment.objects = objects.filter(|objects| objects.series > 0);
         let States { not_started, in_progress, stalled, completed } = progress.states;
         let states = [
             ("not_started", not_started),
@@ -113,27 +135,6 @@ impl<'a> Writer<'a> {
         self.plain(Id::LastChange, Some(seconds(progress.last_change.time())))?;
         self.plain(Id::DataTimestamp, listing.data_time.map(seconds))?;
         self.plain(Id::Eta, progress.left.map(|left| left.as_secs_f64()))
-    }
-
-    fn objects(&mut self, objects: &[Object]) -> io::Result<()> {
-        let mut text = Vec::new();
-        for Object { name, progress } in objects {
-            text.extend_from_slice(Id::ObjectProgress.family().name.as_bytes());
-            text.push(b'{');
-            text.extend_from_slice(&self.labels);
-            let names = [
-                ("src_db", &name.src_db),
-                ("src_tb", &name.src_tb),
-                ("dst_db", &name.dst_db),
-                ("dst_tb", &name.dst_tb),
-            ];
-            for (label, value) in names {
-                text.push(b',');
-                write_label(&mut text, label, value, self.config.max_label_bytes);
-            }
-            writeln!(text, "}} {}", progress.get())?;
-        }
-        self.put(Id::ObjectProgress, text)
     }
 
     fn status(&mut self, status: &PollStatus) -> io::Result<()> {

@@ -1,7 +1,5 @@
 //! The paths and their answers.
 
-use std::convert::Infallible;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -88,14 +86,15 @@ async fn metrics(
     })?;
     let answer = Response::builder()
         .header(CONTENT_TYPE, format.content_type())
-        .header(CONTENT_LENGTH, body.length)
+        .header(CONTENT_LENGTH, body.length())
         .header(VARY, "accept, accept-encoding");
     let answer = match encoding {
         Encoding::Identity => answer,
         Encoding::Gzip => answer.header(CONTENT_ENCODING, "gzip"),
     };
-    let pieces = Body::from_stream(stream::iter(body.pieces.into_iter().map(Ok::<_, Infallible>)));
-    answer.body(pieces).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
+    answer
+        .body(Body::from_stream(stream::iter(body)))
+        .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))
 }
 
 /// All values of a header, as one.

@@ -10,7 +10,7 @@ mod time;
 pub(crate) use ids::is_cloud_id;
 pub use ids::{GroupKey, InvalidJobId, JobId, ObjectType, UnknownObjectType};
 pub use job::{InvalidJobStatus, JobDetails, JobReport, JobStatus, JobView, ListedJob};
-pub use listing::{Listing, Object, ObjectName, Percent};
+pub use listing::{Listing, Object, ObjectName, Objects, Percent, Shown};
 pub use poll::{Change, DropReason, ErrorCode, Outcome, PollStatus, Report};
 pub use progress::{LastChange, Progress, Standing, States};
 pub(crate) use time::seconds;

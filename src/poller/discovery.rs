@@ -20,7 +20,7 @@ use super::complaint::{Complaint, News};
 use super::overview::{Dated, Sighting};
 use super::schedule;
 use crate::drs::{Account, Class, Tally, Wanted};
-use crate::model::{JobId, JobStatus, ListedJob, ObjectType};
+use crate::model::{JobId, JobStatus, ListedJob, ObjectType, Shown};
 
 /// Largest memory of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
@@ -41,6 +41,8 @@ pub struct Discovery {
     pub types: Vec<ObjectType>,
     /// Time between two polls of one type of such a job.
     pub poll_interval: Duration,
+    /// Which of its objects have a series of their own.
+    pub shown: Shown,
 }
 
 /// Which of the listed jobs are followed.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::progress::{Observation, Tracker};
+use super::progress::{Look, Observation, Tracker};
 use super::snapshot::{self, Unusable};
 use super::timeline::Timeline;
-use crate::model::{GroupKey, JobId, Listing};
+use crate::model::{GroupKey, JobId};
 
 /// For how long what nobody follows is kept after its last listing, in seconds: a job that was found before a restart and is
 /// not listed again yet, or one that was taken out of the configuration and may come back.
@@ -106,9 +106,15 @@ pub(super) struct Recollection {
 }
 
 impl Recollection {
-    /// Takes in a listing that was read just now. Takes time in proportion to the listing.
-    pub(super) fn observe(&self, listing: &Listing, stall_after: Duration) -> Observation {
-        let observation = lock(&self.tracker).observe(listing, self.timeline.now(), stall_after);
+    /// Begins to look at a listing that is read from now on.
+    pub(super) fn look(&self, stall_after: Duration) -> Look {
+        lock(&self.tracker).look(self.timeline.now(), stall_after)
+    }
+
+    /// Takes in the listing that was looked at, which is whole now, without the objects at the places that are `superseded`.
+    /// Takes time in proportion to the listing.
+    pub(super) fn observe(&self, look: Look, superseded: &[usize]) -> Observation {
+        let observation = lock(&self.tracker).observe(look, superseded);
         self.changes.send_replace(());
         observation
     }
@@ -133,7 +139,8 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::model::{LastChange, Object, ObjectName, ObjectType, Percent, States};
+    use crate::model::{LastChange, ObjectType, States};
+    use crate::poller::progress::page;
 
     const STALL_AFTER: Duration = Duration::from_secs(1800);
     const MINUTE: Duration = Duration::from_secs(60);
@@ -143,17 +150,11 @@ mod tests {
         GroupKey { job: job.parse().unwrap(), object_type: ObjectType::Table }
     }
 
-    fn listing(objects: &[(&str, u8)]) -> Listing {
-        let object = |(name, percent): &(&str, u8)| {
-            let name =
-                ObjectName { src_db: "a".into(), src_tb: (*name).into(), dst_db: "b".into(), dst_tb: (*name).into() };
-            Object { name, progress: Percent::new(*percent).unwrap() }
-        };
-        Listing { count: objects.len() as u64, data_time: None, objects: objects.iter().map(object).collect() }
-    }
-
     fn observe(memory: &Memory, job: &str, objects: &[(&str, u8)]) -> Observation {
-        memory.of(&key(job)).observe(&listing(objects), STALL_AFTER)
+        let recollection = memory.of(&key(job));
+        let mut look = recollection.look(STALL_AFTER);
+        look.page(&page(objects));
+        recollection.observe(look, &[])
     }
 
     fn saved(memory: &Memory) -> Vec<u8> {

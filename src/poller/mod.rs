@@ -1,16 +1,18 @@
 //! Follows the jobs: decides when each (job, type) is asked for, asks, and reports what came of it.
 //!
-//! Reading order: `schedule` (when; pure), `round` (one poll), `progress` (what several listings tell together; pure), `memory`,
-//! `snapshot` and `timeline` (what that needs to know of the past and the time), `task` (the loop of one job and type), `overview` (the loop
-//! of one job as a whole), `discovery` (which jobs there are), `demand` (whether all of it fits the budget), `complaint` (what
-//! is news in the log).
+//! Reading order: `schedule` (when; pure), `round` (one poll), `intake` (a listing, page by page), `progress` and `ranking` (what
+//! several listings tell together; pure), `memory`, `snapshot` and `timeline` (what that needs to know of the past and the time), `task`
+//! (the loop of one job and type), `overview` (the loop of one job as a whole), `discovery` (which jobs there are), `demand`
+//! (whether all of it fits the budget), `complaint` (what is news in the log).
 
 mod complaint;
 mod demand;
 mod discovery;
+mod intake;
 mod memory;
 mod overview;
 mod progress;
+mod ranking;
 mod round;
 mod schedule;
 mod snapshot;
@@ -23,7 +25,7 @@ pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, NoRoster
 pub use memory::Memory;
 pub use overview::{Followed, Overview, Sighting};
 pub use snapshot::Unusable;
-pub use task::{JobBell, Publish, Task, Ties};
+pub use task::{Draft, JobBell, Publish, Task, Ties};
 
 use std::time::Duration;
 

@@ -117,7 +117,7 @@ impl<P: Publish> Overview<P> {
             let look = look(&self.job, self.patience()).await;
             self.take(look);
         }
-        self.publish().await;
+        self.publish();
         !self.followed.view || self.seen.is_some()
     }
 
@@ -130,7 +130,7 @@ impl<P: Publish> Overview<P> {
         let mut event = pin!(event);
         loop {
             // To its end, also when it has to stop: what is rendered late would show a job that is not followed any more.
-            let too_old = self.publish().await;
+            let too_old = self.publish();
             let mut sightings = self.sightings.clone();
             tokio::select! {
                 happened = &mut event => return Some(happened),
@@ -180,7 +180,7 @@ impl<P: Publish> Overview<P> {
     }
 
     /// Tells what is known and not too old, and says when the first of it will be.
-    async fn publish(&mut self) -> Option<Instant> {
+    fn publish(&mut self) -> Option<Instant> {
         let now = Instant::now();
         let sighting = self.sightings.borrow_and_update().clone();
         let listed = sighting.status.filter(|status| now < status.until);
@@ -203,7 +203,7 @@ impl<P: Publish> Overview<P> {
         };
         // Most lists and looks bring nothing new, and rendering takes time.
         if self.told.as_ref() != Some(&report) {
-            self.ties.publisher.publish_job(report.clone()).await;
+            self.ties.publisher.publish_job(report.clone());
             self.told = Some(report);
         }
         too_old

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use super::intake::Intake;
+use super::progress::Observation;
 use super::schedule::Pace;
-use crate::drs::{Class, Job, ListError, Tally};
+use super::task::Publish;
+use crate::drs::{Class, Job, ListError, Reading, Tally};
 use crate::model::{DropReason, Listing, ObjectType, Outcome};
 
 /// What came of one poll.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(super) struct Round<D> {
     pub(super) outcome: Outcome,
     /// The listing, where there is one.
-    pub(super) listing: Option<Listing>,
+    pub(super) listing: Option<Listed<D>>,
     /// How much hurry there is with the next one.
     pub(super) pace: Pace,
     /// When the account may try again to be let in, if that was what stood in the way.
@@ -27,22 +30,37 @@ pub(super) struct Round {
     pub(super) problem: Option<String>,
 }
 
+/// A listing that was taken in whole.
+#[derive(Debug)]
+pub(super) struct Listed<D> {
+    pub(super) listing: Listing,
+    /// What it brought.
+    pub(super) observation: Observation,
+    /// Its objects, as they are shown.
+    pub(super) draft: D,
+}
+
+impl<D> Listed<D> {
+    /// Whether nothing in it is left to move: all objects are known and at 100, or there is none.
+    fn is_settled(&self) -> bool {
+        let completed = self.observation.progress.as_ref().map_or(0, |progress| progress.states.completed);
+        completed == self.listing.count
+    }
+}
+
 /// Asks DRS for all objects of one type, and gives up after `deadline`.
-pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, deadline: Duration) -> Round {
+pub(super) async fn run<P: Publish>(
+    job: &Job,
+    object_type: ObjectType,
+    page_size: u32,
+    deadline: Duration,
+    mut intake: Intake<P>,
+) -> Round<P::Draft> {
     let mut tally = Tally::default();
     let until = Instant::now() + deadline;
-    let listed = timeout_at(until, job.list(object_type, page_size, until, &mut tally)).await;
+    let listed = timeout_at(until, job.list(object_type, page_size, until, &mut tally, &mut intake)).await;
     let mut round = match listed {
-        Ok(Ok(reading)) => {
-            let outcome = if reading.consistent { Outcome::Success } else { Outcome::Inconsistent };
-            let settled = reading.consistent && reading.listing.is_settled();
-            let pace = if settled { Pace::Settled } else { Pace::Usual };
-            let problem = (!reading.consistent).then(|| {
-                "the listing kept changing while it was read; what was read last is shown, each object once".to_owned()
-            });
-            let dropped = reading.dropped;
-            Round { pace, dropped, problem, listing: Some(reading.listing), ..Round::new(outcome) }
-        }
+        Ok(Ok(reading)) => whole(reading, intake),
         Ok(Err(error)) => failure(&error),
         Err(_) => {
             let problem = format!(
@@ -57,7 +75,20 @@ pub(super) async fn run(job: &Job, object_type: ObjectType, page_size: u32, dead
     round
 }
 
-fn failure(error: &ListError) -> Round {
+/// Takes in what was read to its end.
+fn whole<P: Publish>(reading: Reading, intake: Intake<P>) -> Round<P::Draft> {
+    let Reading { listing, superseded, consistent, dropped } = reading;
+    let (observation, draft) = intake.finish(&superseded);
+    let listed = Listed { listing, observation, draft };
+    let outcome = if consistent { Outcome::Success } else { Outcome::Inconsistent };
+    let pace = if consistent && listed.is_settled() { Pace::Settled } else { Pace::Usual };
+    let problem = (!consistent).then(|| {
+        "the listing kept changing while it was read; what was read last is shown, each object once".to_owned()
+    });
+    Round { pace, dropped, problem, listing: Some(listed), ..Round::new(outcome) }
+}
+
+fn failure<D>(error: &ListError) -> Round<D> {
     let (outcome, pace) = match error.class() {
         Some(Class::Throttled { .. }) => (Outcome::Throttled, Pace::Usual),
         // When an account that was refused may try again is the business of its log-in.
@@ -72,7 +103,7 @@ fn failure(error: &ListError) -> Round {
     Round { pace, again_at: error.not_before(), problem: Some(error.to_string()), ..Round::new(outcome) }
 }
 
-impl Round {
+impl<D> Round<D> {
     fn new(outcome: Outcome) -> Self {
         let (tally, dropped) = (Tally::default(), BTreeMap::new());
         Self { outcome, listing: None, pace: Pace::Usual, again_at: None, tally, dropped, problem: None }

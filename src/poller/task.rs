@@ -7,25 +7,40 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::complaint::{Complaint, News};
 use super::demand::Demand;
+use super::intake::Intake;
 use super::memory::{Memory, Recollection};
-use super::round::{self, Round};
+use super::round::{self, Listed, Round};
 use super::{Config, Start, schedule};
 use crate::drs::Job;
-use crate::model::{Change, GroupKey, JobReport, Listing, ObjectType, Outcome, PollStatus, Report};
+use crate::model::{Change, GroupKey, JobReport, ObjectType, Objects, Outcome, PollStatus, Report, Shown};
 
-/// Where reports go.
-pub trait Publish: Send + Sync {
-    /// Takes a report, and returns when readers can see it.
-    fn publish(&self, report: Report) -> impl Future<Output = ()> + Send;
+/// Where reports go; clones lead to the same place.
+pub trait Publish: Clone + Send + Sync + 'static {
+    /// The objects of a listing, as they are drawn up for readers. Nobody sees them before they are published.
+    type Draft: Draft;
 
-    /// Takes a report of a job as a whole, and returns when readers can see it.
-    fn publish_job(&self, report: JobReport) -> impl Future<Output = ()> + Send;
+    /// Begins to draw up a listing.
+    fn draft(&self, key: &GroupKey, shown: Shown) -> Self::Draft;
+
+    /// Takes a report, and with a listing its objects. Readers can see it when this returns.
+    fn publish(&self, report: Report, draft: Option<Self::Draft>);
+
+    /// Takes a report of a job as a whole. Readers can see it when this returns.
+    fn publish_job(&self, report: JobReport);
+}
+
+/// The objects of a listing, as they are drawn up for readers page by page. It takes time in proportion to the pages.
+pub trait Draft: Send + 'static {
+    /// Adds the objects of the next page.
+    fn add(&mut self, objects: &Objects);
+
+    /// Takes out the objects at these places, which are counted from 0 in the order they were added, and stand in order.
+    fn remove(&mut self, places: &[usize]);
 }
 
 /// Rings when one type of a job finds the job gone, or back again, so that the other types look as well.
@@ -73,6 +88,7 @@ pub struct Task<P> {
     key: GroupKey,
     job: Arc<Job>,
     interval: Duration,
+    shown: Shown,
     ties: Ties<P>,
     recollection: Recollection,
     status: PollStatus,
@@ -83,11 +99,11 @@ pub struct Task<P> {
 
 impl<P: Publish> Task<P> {
     /// Prepares to follow `object_type` of `job`.
-    pub fn new(job: Arc<Job>, object_type: ObjectType, interval: Duration, ties: Ties<P>) -> Self {
+    pub fn new(job: Arc<Job>, object_type: ObjectType, interval: Duration, shown: Shown, ties: Ties<P>) -> Self {
         let key = GroupKey { job: job.id().clone(), object_type };
         let recollection = ties.memory.of(&key);
         let (status, complaint) = (PollStatus::default(), Complaint::default());
-        Self { key, job, interval, ties, recollection, status, shown_since: None, complaint }
+        Self { key, job, interval, shown, ties, recollection, status, shown_since: None, complaint }
     }
 
     /// The job and type that are followed.
@@ -100,7 +116,7 @@ impl<P: Publish> Task<P> {
     pub async fn run(mut self, start: Start, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         self.ties.demand.expects(&self.key, self.interval);
-        self.publish(Change::Keep).await;
+        self.publish(Change::Keep, None);
         let mut ring = self.ties.bell.listen();
         let mut started = Instant::now();
         let mut due = started + schedule::first_delay(start, &self.key, self.interval);
@@ -113,7 +129,8 @@ impl<P: Publish> Task<P> {
             }
             started = Instant::now();
             let (job, config) = (Arc::clone(&self.job), self.ties.config.clone());
-            let poll = round::run(&job, self.key.object_type, config.page_size, self.deadline());
+            let intake = self.intake();
+            let poll = round::run(&job, self.key.object_type, config.page_size, self.deadline(), intake);
             let Some(round) = self.attend(poll, stop.as_mut()).await else { break };
             let now = Instant::now();
             let period = schedule::period(round.pace, self.interval, config.settled_interval);
@@ -125,7 +142,7 @@ impl<P: Publish> Task<P> {
             // What an account's log-in held up is made up for as soon as the account may try again.
             due = round.again_at.map_or(next.due, |at| next.due.min(at.max(now)));
             self.status.skipped += next.skipped;
-            if self.record(round, started, now).await {
+            if self.record(round, started, now) {
                 ring.mark_unchanged();
             }
         }
@@ -135,9 +152,15 @@ impl<P: Publish> Task<P> {
     /// Polls once, and says how that ended.
     pub async fn once(mut self) -> PollStatus {
         let started = Instant::now();
-        let round = round::run(&self.job, self.key.object_type, self.ties.config.page_size, self.deadline()).await;
-        self.record(round, started, Instant::now()).await;
+        let (page_size, intake) = (self.ties.config.page_size, self.intake());
+        let round = round::run(&self.job, self.key.object_type, page_size, self.deadline(), intake).await;
+        self.record(round, started, Instant::now());
         self.status
+    }
+
+    fn intake(&self) -> Intake<P> {
+        let (recollection, publisher) = (self.recollection.clone(), self.ties.publisher.clone());
+        Intake::new(self.key.clone(), self.shown, self.ties.config.stall_after, recollection, publisher)
     }
 
     fn deadline(&self) -> Duration {
@@ -162,7 +185,7 @@ impl<P: Publish> Task<P> {
                         job = %self.key.job, r#type = %self.key.object_type,
                         "the last good listing is older than `poll.stale_after`: its series go until a poll succeeds"
                     );
-                    self.publish(Change::Drop).await;
+                    self.publish(Change::Drop, None);
                 }
             }
         }
@@ -175,7 +198,7 @@ impl<P: Publish> Task<P> {
     }
 
     /// Takes the round into account; says whether that rang the bell.
-    async fn record(&mut self, round: Round, started: Instant, now: Instant) -> bool {
+    fn record(&mut self, round: Round<P::Draft>, started: Instant, now: Instant) -> bool {
         let Round { outcome, listing, tally, dropped, problem, .. } = round;
         let before = self.status.last.replace(outcome);
         *self.status.polls.entry(outcome).or_default() += 1;
@@ -191,41 +214,24 @@ impl<P: Publish> Task<P> {
         }
         self.status.problem = problem.clone();
         self.log(outcome, problem, now - started);
-        let change = match listing {
-            Some(listing) => self.observe(listing).await,
-            None if outcome == Outcome::Gone => {
-                self.disappeared(self.recollection.lose_all());
-                Change::Drop
-            }
-            None => Change::Keep,
-        };
-        self.publish(change).await;
-        let (gone, was_gone) = (outcome == Outcome::Gone, before == Some(Outcome::Gone));
-        gone != was_gone && self.ties.bell.tell(gone)
-    }
-
-    /// Sees a listing together with those before it.
-    async fn observe(&mut self, listing: Listing) -> Change {
-        let (recollection, stall_after) = (self.recollection.clone(), self.ties.config.stall_after);
-        // A large listing takes a while, which must not hold up the threads that answer scrapes.
-        let observed = spawn_blocking(move || {
-            let observation = recollection.observe(&listing, stall_after);
-            (listing, observation)
-        });
-        match observed.await {
-            Ok((listing, observation)) => {
+        let (change, draft) = match listing {
+            Some(Listed { listing, observation, draft }) => {
                 if observation.progress.is_some() {
                     *self.status.regressions.get_or_insert_default() += observation.regressions;
                     self.status.disappeared.get_or_insert_default();
                 }
                 self.disappeared(observation.disappeared);
-                Change::Listing(listing, observation.progress)
+                (Change::Listing(listing, observation.progress), Some(draft))
             }
-            Err(error) => {
-                error!(job = %self.key.job, r#type = %self.key.object_type, %error, "a listing could not be taken in; please report this");
-                Change::Keep
+            None if outcome == Outcome::Gone => {
+                self.disappeared(self.recollection.lose_all());
+                (Change::Drop, None)
             }
-        }
+            None => (Change::Keep, None),
+        };
+        self.publish(change, draft);
+        let (gone, was_gone) = (outcome == Outcome::Gone, before == Some(Outcome::Gone));
+        gone != was_gone && self.ties.bell.tell(gone)
     }
 
     fn disappeared(&mut self, objects: u64) {
@@ -252,13 +258,14 @@ impl<P: Publish> Task<P> {
         }
     }
 
-    async fn publish(&mut self, change: Change) {
+    fn publish(&mut self, change: Change, draft: Option<P::Draft>) {
         match change {
             Change::Listing(..) => self.shown_since = Some(Instant::now()),
             Change::Drop => self.shown_since = None,
             Change::Keep => {}
         }
-        self.ties.publisher.publish(Report { key: self.key.clone(), status: self.status.clone(), change }).await;
+        let report = Report { key: self.key.clone(), status: self.status.clone(), change };
+        self.ties.publisher.publish(report, draft);
     }
 }
 
