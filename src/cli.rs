@@ -99,6 +99,9 @@ struct Simulate {
     /// For how long objects that stall stand still, from the start; for ever otherwise.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     stands_for: Option<Duration>,
+    /// Let the world stand still, as it is so long after its start; it goes on otherwise.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    frozen_at: Option<Duration>,
     /// How long each answer takes, such as 50ms.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     latency: Duration,
@@ -128,6 +131,7 @@ impl From<Simulate> for simulator::Config {
             token_ttl: flags.token_ttl,
             token_dies_after: flags.token_dies_after,
             stands_for: flags.stands_for,
+            frozen_at: flags.frozen_at,
             latency: flags.latency,
             requests_per_second: flags.requests_per_second,
             fault_percent: flags.fault_percent,

@@ -52,6 +52,8 @@ pub struct Config {
     pub token_dies_after: Option<Duration>,
     /// For how long objects that stall stand still, from the start; for ever where nothing is said.
     pub stands_for: Option<Duration>,
+    /// How long after its start the world stands still, as if it were always that moment; it goes on where nothing is said.
+    pub frozen_at: Option<Duration>,
     /// How long each answer takes.
     pub latency: Duration,
     /// Requests to DRS allowed in each second; more are refused as API Gateway does.
@@ -77,6 +79,7 @@ impl Default for Config {
             token_ttl: Duration::from_secs(24 * 60 * 60),
             token_dies_after: None,
             stands_for: None,
+            frozen_at: None,
             latency: Duration::ZERO,
             requests_per_second: None,
             fault_percent: 0,

@@ -118,6 +118,26 @@ async fn it_tells_how_fast_it_was_asked() {
 }
 
 #[tokio::test]
+async fn a_world_that_is_frozen_is_the_same_for_ever_and_each_time() {
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let simulator = Simulator::start(&["--frozen-at", "10m"]).await;
+        let page = format!("/v5/simulated-project/jobs/{}/progress-data/table", simulator.jobs().remove(0));
+        let token = "simulated-token";
+        let (before, begin) = (simulator.get(&page, token).await.1, std::time::Instant::now());
+        // The world is told anew each second.
+        eventually("a second to pass", || async { (begin.elapsed().as_millis() > 1000).then_some(()) }).await;
+        assert_eq!(simulator.get(&page, token).await.1, before);
+        seen.push(before["flow_compare_data"].clone());
+    }
+    assert_eq!(seen[0], seen[1]);
+    let percents = seen[0].as_array().unwrap().iter().map(|row| row["progress"].as_u64().unwrap());
+    assert!(
+        percents.clone().any(|percent| percent == 100) && percents.clone().any(|percent| (1..100).contains(&percent))
+    );
+}
+
+#[tokio::test]
 async fn wrong_flags_are_refused() {
     let folder = TempDir::new().unwrap();
     for wrong in [["--fault-percent", "101"], ["--listen", "nowhere"], ["--latency", "5"], ["--token-ttl", "never"]] {
