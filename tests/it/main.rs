@@ -4,6 +4,7 @@
 
 mod api;
 mod architecture;
+mod benchmark;
 mod budget;
 mod check;
 mod configuration;
