@@ -110,22 +110,24 @@ def idle_scrapes(quiet, times, ways, seconds=300.0):
     return [statistics.median(taken[way]) for way in ways]
 
 
-def busy_scrapes(quiet, times, way, seconds):
-    """How long scrapes take while a refresh is under way, sorted; fewer where there were not so many in the time."""
+def busy_scrapes(quiet, times, ways, seconds):
+    """How long scrapes of each way take, in turns, while a refresh is under way; fewer where there were not so many in the
+    time."""
     deadline = time.monotonic() + seconds
-    taken = []
-    while len(taken) < times and time.monotonic() < deadline:
-        before = quiet.simulator.cpu()
-        one = timed(*way)
-        # Work between two pages, where the simulator waits, belongs to the refresh as well.
-        time.sleep(0.004)
-        if quiet.simulator.cpu() - before > 0.0002:
-            taken.append(one)
-    return sorted(taken)
+    taken = [[] for _ in ways]
+    while min(map(len, taken)) < times and time.monotonic() < deadline:
+        for way, of_way in zip(ways, taken):
+            before = quiet.simulator.cpu()
+            one = timed(*way)
+            # Work between two pages, where the simulator waits, belongs to the refresh as well.
+            time.sleep(0.004)
+            if quiet.simulator.cpu() - before > 0.0002:
+                of_way.append(one)
+    return taken
 
 
-def percentile(ordered, part):
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part))] if ordered else None
+def p99(taken):
+    return sorted(taken)[int(len(taken) * 0.99)] if taken else None
 
 
 def bodies(exporter):

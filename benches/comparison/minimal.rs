@@ -32,7 +32,8 @@ struct Row<'a> {
     progress: u8,
 }
 
-#[tokio::main]
+// One thread, as several would only cost more.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, project, token, rounds, jobs @ ..] = &arguments[..] else {

@@ -129,7 +129,7 @@ class Simulator:
         flags = ["--listen", "127.0.0.1:0", "--jobs", str(SIMULATED_JOBS), "--objects", str(objects // JOBS), *flags]
         self.program = programs.start(name, [executable, "simulate", *flags])
         self.objects = objects
-        enough = lambda said: said if len(LASTING.findall(said)) >= JOBS else None  # noqa: E731
+        enough = lambda said: said if len(LASTING.findall(said)) >= JOBS else None
         config = self.program.until("a configuration with ten jobs that last", lambda: enough(self.program.said("out")))
         self.program.port = int(re.search(r"http://127\.0\.0\.1:(\d+)", config)[1])
         self.address = f"http://127.0.0.1:{self.program.port}"
@@ -246,8 +246,9 @@ class Prometheus:
             self.program.child.send_signal(signal.SIGHUP)
             return
         port = free_port()
-        flags = [f"--storage.tsdb.path={self.programs.path('tsdb')}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
-        self.program = self.programs.start("prometheus", ["prometheus", f"--config.file={file}", *flags])
+        command = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={self.programs.path('tsdb')}"]
+        command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
+        self.program = self.programs.start("prometheus", command)
         self.program.port = port
         self.program.until("the port", self.program.listens)
 

@@ -5,6 +5,9 @@ import re
 
 MIB = 1024 * 1024
 
+# The number of objects that the bounds are for.
+ASKED_OF = 1_000_000
+
 COLUMNS = (
     "series",
     "gzip scrape (÷ nginx)",
@@ -68,10 +71,13 @@ def size(count):
 
 
 def bounds(sizes):
-    """What is asked of the largest size, and whether it is met."""
+    """What was measured at the largest size, what is asked for, and whether it is met."""
     asked = list(of_one(sizes[-1])) + list(of_all(sizes))
-    lines = [row((f"of {sizes[-1]['objects']:,} objects", "measured", "asked for", "")), "|---|---:|---:|---|"]
-    lines += [row((what, measured, bound, "met" if met else "**not met**")) for what, measured, bound, met in asked]
+    lines = [row((f"of {sizes[-1]['objects']:,} objects", "measured", f"asked for of {ASKED_OF:,}", "")), "|---|---:|---:|---|"]
+    # Of fewer objects it is only measured: there, what does not depend on them weighs too much.
+    judged = sizes[-1]["objects"] >= ASKED_OF
+    verdict = lambda met: ("met" if met else "**not met**") if judged else ""
+    lines += [row((what, measured, bound, verdict(met))) for what, measured, bound, met in asked]
     return "\n".join(lines) + "\n"
 
 
@@ -82,7 +88,8 @@ def digests(sizes):
 
 
 def at_most(what, measured, bound, unit=""):
-    return what, f"{measured:.3g}{unit}", f"≤ {bound:g}{unit}", measured <= bound
+    told = f"{measured:,.0f}" if measured >= 100 else f"{measured:.3g}"
+    return what, f"{told}{unit}", f"≤ {bound:g}{unit}", measured <= bound
 
 
 def of_one(figures):
@@ -96,12 +103,16 @@ def of_one(figures):
     yield at_most("CPU of a refresh ÷ minimal", figures["cpu"] / figures["minimal cpu"], 2)
     if figures["busy"]:
         what = f"p99 of {figures['busy']} gzip scrapes during refreshes ÷ median at rest"
-        yield at_most(what, figures["busy p99"] / figures["gzip"], 5)
+        what, measured, bound, met = at_most(what, figures["busy p99"] / figures["gzip"], 5)
+        # The simulator and the client work at the same time, on the same cores: nginx feels that as well.
+        control = figures["nginx busy p99"] and f", nginx {figures['nginx busy p99'] / figures['nginx gzip']:.3g}"
+        yield what, f"{measured}{control or ''}", bound, met
     for encoding, stalled in figures.get("stalled", {}).items():
         readers = f"{stalled['readers']} readers that stall, {encoding}"
         yield at_most(f"{readers}: memory grows by", stalled["growth"] / MIB, 100, " MiB")
         closed = stalled["closed"]
-        yield f"{readers}: all closed after", "never" if closed is None else f"{closed:.0f} s", "≤ 60 s", closed is not None and closed <= 60
+        told = "never" if closed is None else f"{closed:.0f} s"
+        yield f"{readers}: all closed after", told, "≤ 60 s", closed is not None and closed <= 60
         seconds, status = stalled["next"]
         told = f"{status} in {milliseconds(seconds)}"
         yield f"{readers}: the next one", told, "503 at once", status == 503 and seconds <= 1
@@ -128,5 +139,5 @@ def steps(sizes, key):
     """How far the sizes between lie above the line from the first to the last."""
     first, last = sizes[0], sizes[-1]
     slope = (last[key] - first[key]) / (last["objects"] - first["objects"])
-    line = lambda objects: first[key] + slope * (objects - first["objects"])  # noqa: E731
+    line = lambda objects: first[key] + slope * (objects - first["objects"])
     return [figures[key] / line(figures["objects"]) for figures in sizes[1:-1]]
