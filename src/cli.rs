@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -61,6 +62,9 @@ struct Web {
     /// The path of the metrics.
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", global = true)]
     telemetry_path: TelemetryPath,
+    /// How many requests are answered at once; more are refused with 503. 0 for any number.
+    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40, global = true)]
+    max_requests: usize,
     /// Leave out the metrics of the exporter itself: its build and its process.
     #[arg(long = "web.disable-exporter-metrics", global = true)]
     disable_exporter_metrics: bool,
@@ -117,7 +121,11 @@ impl Web {
     fn options(self, default_address: ListenAddress) -> Options {
         let listen_addresses =
             if self.listen_addresses.is_empty() { vec![default_address] } else { self.listen_addresses };
-        let http = http::Config { listen_addresses, telemetry_path: self.telemetry_path };
+        let http = http::Config {
+            listen_addresses,
+            telemetry_path: self.telemetry_path,
+            max_requests: NonZero::new(self.max_requests),
+        };
         Options { http, own_metrics: !self.disable_exporter_metrics }
     }
 }

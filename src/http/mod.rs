@@ -1,7 +1,9 @@
 //! What the exporter serves: the metrics, the status page and its values as JSON, and whether it lives and is ready.
 
 mod address;
+mod connection;
 mod page;
+mod places;
 mod readiness;
 mod rendering;
 mod routes;
@@ -12,6 +14,7 @@ pub use readiness::Readiness;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +23,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use self::connection::WatchedListener;
+use self::places::Places;
 use crate::board::Board;
 use crate::exposition::Exposition;
 
@@ -33,6 +38,8 @@ pub struct Config {
     pub listen_addresses: Vec<ListenAddress>,
     /// The path of the metrics.
     pub telemetry_path: TelemetryPath,
+    /// How many requests are answered at once, health and readiness aside; as many as come where there is none.
+    pub max_requests: Option<NonZero<usize>>,
 }
 
 /// What the routes serve from.
@@ -59,6 +66,7 @@ pub struct BindError {
 pub struct Server {
     listeners: Vec<TcpListener>,
     telemetry_path: TelemetryPath,
+    places: Places,
 }
 
 impl Server {
@@ -72,7 +80,8 @@ impl Server {
             let bound = address.bind().await;
             listeners.push(bound.map_err(|error| BindError { address: address.clone(), error })?);
         }
-        Ok(Self { listeners, telemetry_path: config.telemetry_path.clone() })
+        let places = Places::new(config.max_requests);
+        Ok(Self { listeners, telemetry_path: config.telemetry_path.clone(), places })
     }
 
     /// The addresses that were taken, with the ports that the system chose where 0 was asked for.
@@ -88,7 +97,7 @@ impl Server {
     /// # Errors
     /// When a listener fails.
     pub async fn serve(self, served: Served, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let router = routes::router(&self.telemetry_path, served);
+        let router = routes::router(&self.telemetry_path, self.places, served);
         let (stopping, stopped) = watch::channel(false);
         let mut servers = JoinSet::new();
         for listener in self.listeners {
@@ -96,7 +105,7 @@ impl Server {
             let mut stopped = stopped.clone();
             // An error means that the sender is gone, which is a stop as well.
             let signal = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            let server = axum::serve(listener, router.clone()).with_graceful_shutdown(signal);
+            let server = axum::serve(WatchedListener(listener), router.clone()).with_graceful_shutdown(signal);
             servers.spawn(async move { server.await });
         }
         tokio::select! {

@@ -6,12 +6,14 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
 use tracing::error;
 
 use super::page::View;
+use super::places::{Places, admit};
 use super::rendering::Rendering;
 use super::{Served, TelemetryPath};
 use crate::exposition::{Encoding, Format, Selection};
@@ -23,18 +25,22 @@ type Pairs = Vec<(String, String)>;
 /// Why there is no answer.
 pub(super) type Refused = (StatusCode, String);
 
-pub(super) fn router(telemetry_path: &TelemetryPath, served: Served) -> Router {
+pub(super) fn router(telemetry_path: &TelemetryPath, places: Places, served: Served) -> Router {
     let rendering = Rendering::new(served.clone(), telemetry_path);
     let mut made = Router::new().route("/api/v1/jobs", get(jobs)).route("/api/v1/schema", get(schema));
     if telemetry_path.as_str() != "/" {
         made = made.route("/", get(page));
     }
-    let router = Router::new()
+    let limited = Router::new()
         .route(telemetry_path.as_str(), get(metrics))
+        .with_state(served.clone())
+        .merge(made.with_state(rendering))
+        .route_layer(from_fn_with_state(places, admit));
+    let router = Router::new()
         .route("/-/healthy", get(async || "drs-exporter is healthy.\n"))
-        .route("/-/ready", get(ready));
-    let router = router.with_state(served).merge(made.with_state(rendering));
-    router.fallback(async || (StatusCode::NOT_FOUND, "Not found. The start page is at /.\n"))
+        .route("/-/ready", get(ready))
+        .with_state(served);
+    router.merge(limited).fallback(async || (StatusCode::NOT_FOUND, "Not found. The start page is at /.\n"))
 }
 
 async fn ready(State(served): State<Served>) -> Response {
