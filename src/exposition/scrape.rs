@@ -30,18 +30,45 @@ pub struct Exposition {
     openmetrics: Frame,
 }
 
-/// The part of the exposition that was asked for; everything where nothing is named.
+/// The part of the exposition that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// These jobs only.
-    pub jobs: BTreeSet<JobId>,
-    /// These types only.
-    pub types: BTreeSet<ObjectType>,
+pub enum Selection {
+    /// Everything.
+    #[default]
+    Everything,
+    /// The exporter's own metrics.
+    Exporter,
+    /// The families of jobs and types.
+    Jobs {
+        /// Of these jobs; of all where none is named.
+        jobs: BTreeSet<JobId>,
+        /// Of these types; of all, and of the jobs as a whole, where none is named.
+        types: BTreeSet<ObjectType>,
+    },
 }
 
 impl Selection {
-    fn is_everything(&self) -> bool {
-        self.jobs.is_empty() && self.types.is_empty()
+    fn has_group(&self, key: &GroupKey) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Exporter => false,
+            Self::Jobs { jobs, types } => {
+                (jobs.is_empty() || jobs.contains(&key.job)) && (types.is_empty() || types.contains(&key.object_type))
+            }
+        }
+    }
+
+    /// Whether what is told of the job as a whole is wanted, which belongs to no type.
+    fn has_job(&self, job: &JobId) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Exporter => false,
+            Self::Jobs { jobs, types } => types.is_empty() && (jobs.is_empty() || jobs.contains(job)),
+        }
+    }
+
+    fn has_own(&self) -> bool {
+        matches!(self, Self::Everything | Self::Exporter)
     }
 }
 
@@ -133,21 +160,18 @@ impl Exposition {
         self.groups.any(|key| key.job == *job)
     }
 
-    /// The metrics. A part that was asked for holds the families of jobs and types; the exporter's own are in the whole only.
+    /// The metrics that were asked for.
     ///
     /// # Errors
     /// When one of the exporter's own metrics cannot be written.
     pub fn scrape(&self, selection: &Selection, format: Format, encoding: Encoding) -> Result<Body, fmt::Error> {
-        let job_wanted = |job: &JobId| selection.jobs.is_empty() || selection.jobs.contains(job);
-        let type_wanted = |key: &GroupKey| selection.types.is_empty() || selection.types.contains(&key.object_type);
-        let mut segments = self.groups.select(|key| job_wanted(&key.job) && type_wanted(key));
-        // What is told of a job as a whole belongs to no type.
-        segments.extend(self.jobs.select(|job| selection.types.is_empty() && job_wanted(job)));
+        let mut segments = self.groups.select(|key| selection.has_group(key));
+        segments.extend(self.jobs.select(|job| selection.has_job(job)));
         let frame = match format {
             Format::Text => &self.text,
             Format::OpenMetrics => &self.openmetrics,
         };
-        let own = if selection.is_everything() { self.own(format)? } else { Block::default() };
+        let own = if selection.has_own() { self.own(format)? } else { Block::default() };
         let families = frame.heads.iter().flat_map(|(id, head)| {
             let mut samples = segments.iter().filter_map(|segment| segment.block(*id)).peekable();
             // A family without samples is not mentioned.

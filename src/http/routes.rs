@@ -1,5 +1,7 @@
 //! The paths and their answers.
 
+use std::collections::BTreeSet;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -17,7 +19,7 @@ use super::places::{Places, admit};
 use super::rendering::Rendering;
 use super::{Served, TelemetryPath};
 use crate::exposition::{Encoding, Format, Selection};
-use crate::model::JobId;
+use crate::model::{JobId, ObjectType};
 
 /// The parameters of an address.
 type Pairs = Vec<(String, String)>;
@@ -67,7 +69,7 @@ async fn jobs(
     query: Result<Query<Pairs>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let Selection { jobs, .. } = selection(&pairs(query)?).map_err(bad)?;
+    let Wanted { jobs, .. } = Wanted::parse(&pairs(query)?).map_err(bad)?;
     rendering.jobs(jobs, Encoding::preferred(&joined(&headers, ACCEPT_ENCODING))).await
 }
 
@@ -80,10 +82,11 @@ async fn metrics(
     query: Result<Query<Pairs>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let selection = selection(&pairs(query)?).map_err(bad)?;
-    if let Some(job) = selection.jobs.iter().find(|job| !served.exposition.follows(job)) {
+    let wanted = Wanted::parse(&pairs(query)?).map_err(bad)?;
+    if let Some(job) = wanted.jobs.iter().find(|job| !served.exposition.follows(job)) {
         return Err(unknown(job));
     }
+    let selection = wanted.selection().map_err(bad)?;
     let format = Format::preferred(&joined(&headers, ACCEPT));
     let encoding = Encoding::preferred(&joined(&headers, ACCEPT_ENCODING));
     let body = served.exposition.scrape(&selection, format, encoding).map_err(|_| {
@@ -123,19 +126,40 @@ pub(super) fn unknown(job: &JobId) -> Refused {
     (StatusCode::NOT_FOUND, format!("The job {job} is not followed.\n"))
 }
 
-fn selection(query: &[(String, String)]) -> Result<Selection, String> {
-    let mut selection = Selection::default();
-    for (key, value) in query {
-        match key.as_str() {
-            "job" => {
-                selection.jobs.insert(value.parse().map_err(|error| format!("?job={value}: {error}\n"))?);
+/// What the parameters of an address ask for.
+#[derive(Default)]
+struct Wanted {
+    jobs: BTreeSet<JobId>,
+    types: BTreeSet<ObjectType>,
+    exporter: bool,
+}
+
+impl Wanted {
+    fn parse(query: &[(String, String)]) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        for (key, value) in query {
+            match key.as_str() {
+                "job" => {
+                    wanted.jobs.insert(value.parse().map_err(|error| format!("?job={value}: {error}\n"))?);
+                }
+                "type" => {
+                    wanted.types.insert(value.parse().map_err(|error| format!("?type={value}: {error}\n"))?);
+                }
+                "part" if value == "exporter" => wanted.exporter = true,
+                "part" => return Err(format!("?part={value}: expected `exporter`\n")),
+                // Whoever scrapes may add parameters of its own.
+                _ => {}
             }
-            "type" => {
-                selection.types.insert(value.parse().map_err(|error| format!("?type={value}: {error}\n"))?);
-            }
-            // Whoever scrapes may add parameters of its own.
-            _ => {}
+        }
+        Ok(wanted)
+    }
+
+    fn selection(self) -> Result<Selection, String> {
+        match (self.exporter, self.jobs.is_empty() && self.types.is_empty()) {
+            (false, true) => Ok(Selection::Everything),
+            (false, false) => Ok(Selection::Jobs { jobs: self.jobs, types: self.types }),
+            (true, true) => Ok(Selection::Exporter),
+            (true, false) => Err("?part=exporter belongs to no job or type: ask for one or the other.\n".to_owned()),
         }
     }
-    Ok(selection)
 }

@@ -1,6 +1,6 @@
 //! The text that Prometheus reads: both formats, gzip, and parts of it, judged by tools that others wrote.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
@@ -182,12 +182,34 @@ async fn a_part_is_what_was_asked_for() {
         ("?job=nobody", 404, "The job nobody is not followed."),
         ("?job=a/b", 400, "expected a job id"),
         ("?type=index", 400, "expected one of table, event"),
+        ("?part=jobs", 400, "?part=jobs: expected `exporter`"),
+        ("?part=exporter&job=orders", 400, "ask for one or the other"),
+        ("?type=table&part=exporter", 400, "ask for one or the other"),
     ] {
         let answer = exporter.get(&format!("/metrics{query}")).await;
         assert_eq!(answer.status(), status, "{query}");
         let text = answer.text().await.unwrap();
         assert!(text.contains(words), "{query}: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exporter_and_its_jobs_are_the_whole() {
+    let (_drs, exporter) = with_everything().await;
+    let part = async |query: &str| {
+        let text = exporter.get(&format!("/metrics{query}")).await.text().await.unwrap();
+        let samples = Samples::parse(&text);
+        let series = samples.beginning("").into_iter().map(|(series, _)| series.to_owned());
+        // The time left comes and goes between two scrapes.
+        series.filter(|series| !series.starts_with("drs_eta_seconds")).collect::<BTreeSet<String>>()
+    };
+    let (own, jobs) = (part("?part=exporter").await, part("?job=orders&job=stock&job=unknown").await);
+    assert!(own.contains("drs_exporter_build_info{version=\"0.1.0\"}"), "{own:?}");
+    assert!(own.iter().any(|series| series.starts_with("process_")), "{own:?}");
+    assert!(own.iter().any(|series| series.starts_with("drs_api_requests_total{account=")), "{own:?}");
+    assert_eq!(own.intersection(&jobs).count(), 0);
+    let both: BTreeSet<String> = own.union(&jobs).cloned().collect();
+    assert_eq!(both, part("").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
