@@ -49,6 +49,18 @@ impl Board {
         self.types.any(|key| key.job == *job)
     }
 
+    /// Every job that is followed, by id, with what is known of it as a whole.
+    pub fn followed(&self) -> Vec<(JobId, Option<Arc<JobReport>>)> {
+        let mut jobs: Vec<JobId> = self.types.select(|_| true).iter().map(|group| group.0.clone()).collect();
+        // They are ordered by job, and by type within it.
+        jobs.dedup();
+        let with_report = |job| {
+            let report = self.jobs.get(&job);
+            (job, report)
+        };
+        jobs.into_iter().map(with_report).collect()
+    }
+
     /// These jobs as they stand at this moment, or all where none is named; by id.
     pub fn jobs(&self, wanted: &BTreeSet<JobId>) -> Vec<Job> {
         let wanted = |job: &JobId| wanted.is_empty() || wanted.contains(job);

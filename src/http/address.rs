@@ -84,7 +84,7 @@ impl TelemetryPath {
 /// The text cannot be the path of the metrics.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "expected a path such as `/metrics`: a `/`, then letters, digits, `/`, `-`, `_` or `.`, and nothing below `/-/` or `/api/`"
+    "expected a path such as `/metrics`: a `/`, then letters, digits, `/`, `-`, `_` or `.`, and neither `/sd` nor anything below `/-/` or `/api/`"
 )]
 pub struct InvalidTelemetryPath;
 
@@ -93,8 +93,8 @@ impl FromStr for TelemetryPath {
 
     fn from_str(text: &str) -> Result<Self, InvalidTelemetryPath> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.');
-        if !text.starts_with('/') || text.starts_with("/-/") || text.starts_with("/api/") || !text.bytes().all(allowed)
-        {
+        let taken = text == "/sd" || text.starts_with("/-/") || text.starts_with("/api/");
+        if !text.starts_with('/') || taken || !text.bytes().all(allowed) {
             return Err(InvalidTelemetryPath);
         }
         Ok(Self(text.to_owned()))
@@ -117,10 +117,10 @@ mod tests {
 
     #[test]
     fn a_path_cannot_hide_another() {
-        for path in ["/metrics", "/", "/a/b.c-d_e"] {
+        for path in ["/metrics", "/", "/sd/metrics", "/a/b.c-d_e"] {
             assert_eq!(path.parse::<TelemetryPath>().unwrap().as_str(), path);
         }
-        for wrong in ["", "metrics", "/-/ready", "/api/v1/jobs", "/{a}", "/*a", "/a?b", "/a b"] {
+        for wrong in ["", "metrics", "/-/ready", "/api/v1/jobs", "/sd", "/{a}", "/*a", "/a?b", "/a b"] {
             assert!(wrong.parse::<TelemetryPath>().is_err(), "{wrong}");
         }
     }

@@ -1,4 +1,5 @@
-//! What the exporter serves: the metrics, the status page and its values as JSON, and whether it lives and is ready.
+//! What the exporter serves: the metrics and where to find them job by job, the status page and its values as JSON, and whether it
+//! lives and is ready.
 
 mod address;
 mod connection;
@@ -7,6 +8,7 @@ mod places;
 mod readiness;
 mod rendering;
 mod routes;
+mod targets;
 
 pub use address::{InvalidListenAddress, InvalidTelemetryPath, ListenAddress, TelemetryPath};
 pub use readiness::Readiness;

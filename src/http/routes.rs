@@ -17,6 +17,7 @@ use tracing::error;
 use super::page::View;
 use super::places::{Places, admit};
 use super::rendering::Rendering;
+use super::targets::{Targets, targets};
 use super::{Served, TelemetryPath};
 use crate::exposition::{Encoding, Format, Selection};
 use crate::model::{JobId, ObjectType};
@@ -29,6 +30,7 @@ pub(super) type Refused = (StatusCode, String);
 
 pub(super) fn router(telemetry_path: &TelemetryPath, places: Places, served: Served) -> Router {
     let rendering = Rendering::new(served.clone(), telemetry_path);
+    let at = Targets { served: served.clone(), telemetry_path: telemetry_path.clone() };
     let mut made = Router::new().route("/api/v1/jobs", get(jobs)).route("/api/v1/schema", get(schema));
     if telemetry_path.as_str() != "/" {
         made = made.route("/", get(page));
@@ -36,6 +38,7 @@ pub(super) fn router(telemetry_path: &TelemetryPath, places: Places, served: Ser
     let limited = Router::new()
         .route(telemetry_path.as_str(), get(metrics))
         .with_state(served.clone())
+        .merge(Router::new().route("/sd", get(targets)).with_state(at))
         .merge(made.with_state(rendering))
         .route_layer(from_fn_with_state(places, admit));
     let router = Router::new()

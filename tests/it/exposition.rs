@@ -218,7 +218,7 @@ async fn paths_and_methods_are_answered_as_http_has_it() {
     let ask = async |method: &Method, path: &str| {
         exporter.client().request(method.clone(), exporter.url(path)).send().await.unwrap()
     };
-    for path in ["/metrics", "/", "/api/v1/jobs", "/api/v1/schema", "/-/healthy", "/-/ready"] {
+    for path in ["/metrics", "/", "/api/v1/jobs", "/api/v1/schema", "/sd", "/-/healthy", "/-/ready"] {
         assert_eq!(ask(&Method::GET, path).await.status(), 200, "{path}");
         assert_eq!(ask(&Method::HEAD, path).await.status(), 200, "{path}");
         for method in [Method::POST, Method::PUT, Method::DELETE] {

@@ -78,6 +78,7 @@ async fn readers_that_stall_hold_their_places_until_they_are_closed() {
         ("/metrics?job=large", 503),
         ("/api/v1/jobs", 503),
         ("/api/v1/schema", 503),
+        ("/sd", 503),
         ("/-/healthy", 200),
         ("/-/ready", 200),
         ("/nothing", 404),

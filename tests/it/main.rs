@@ -27,6 +27,7 @@ mod progress;
 mod readme;
 mod restart;
 mod rules;
+mod sd;
 mod secrets;
 mod simulate;
 mod status_page;
