@@ -187,7 +187,7 @@ async fn a_file_that_cannot_be_used_is_set_aside() {
         (good[..good.len() / 2].to_vec(), damaged),
         (good[..good.len() - 1].to_vec(), damaged),
         (changed(good.len() / 2), damaged),
-        (changed(9), "its format is 257, and this version of drs-exporter knows only 1"),
+        (changed(9), "its format is 258, and this version of drs-exporter knows only 2"),
         (from_the_future(&good), "it is from the future, by "),
     ];
     for (bytes, problem) in cases {
