@@ -121,7 +121,8 @@ def course_of_objects():
     """The course of the chosen objects."""
     return graph(
         "Course of the chosen objects",
-        f"Percent of single objects: those that are chosen above, and of them the {MOST} that are furthest behind.",
+        f"Percent of single objects: those that are chosen above, and of them the {MOST} that are furthest behind. "
+        "Objects that the exporter leaves out are not here.",
         [(queries.Objects(CHOSEN).course(MOST), "{{src_db}}.{{src_tb}} ({{type}})")],
         PERCENT, "No such object is listed, or its data was too old and was let go", maximum=100,
     )
@@ -131,7 +132,8 @@ def chosen_objects():
     """Where the chosen objects are."""
     return rows(
         "Chosen objects",
-        f"Where the objects are that are chosen above, the {MOST} that are furthest behind. Look at one by its name.",
+        f"Where the objects are that are chosen above, the {MOST} that are furthest behind. Look at one by its name. "
+        "Objects that the exporter leaves out, by `objects` or `max_series_per_job`, are not here.",
         [queries.Objects(CHOSEN).furthest_behind(MOST)],
         [
             *tables.object_columns(),

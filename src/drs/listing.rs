@@ -37,8 +37,8 @@ struct Ask {
 
 /// Takes in the objects of a listing while it is read, page by page, so that nobody has to hold all of them.
 pub trait Intake: Send {
-    /// A reading begins; what was taken in before is void.
-    fn begin(&mut self);
+    /// What was taken in so far is void: the listing is read again.
+    fn start_over(&mut self);
 
     /// Takes in the objects of the next page.
     fn take(&mut self, objects: &Objects);
@@ -105,7 +105,7 @@ impl Job {
         &self.id
     }
 
-    /// Reads all objects of one type into `intake`. Each request is counted in `tally`, also when this call is cut short.
+    /// Reads all objects of one type into `intake`, which is empty. Each request is counted in `tally`, also when this call is cut short.
     ///
     /// # Errors
     /// When a page cannot be had, or the listing stays shorter than DRS announced. At once when the account pauses until after
@@ -127,6 +127,7 @@ impl Job {
                 Err(error) if last || !matches!(error, ListError::Short { .. }) => return Err(error),
                 Ok(_) | Err(_) => made += 1,
             }
+            intake.start_over();
         }
     }
 
@@ -139,7 +140,6 @@ impl Job {
         intake: &mut impl Intake,
     ) -> Result<Option<Reading>, ListError> {
         let mut pages = Pages::default();
-        intake.begin();
         loop {
             let offset = pages.next_offset(self.account.config().offset_counts);
             let take = |body: &[u8]| {

@@ -42,7 +42,7 @@ impl<P: Publish> Intake<P> {
 }
 
 impl<P: Publish> drs::Intake for Intake<P> {
-    fn begin(&mut self) {
+    fn start_over(&mut self) {
         self.look = self.recollection.look(self.stall_after);
         self.draft = self.publisher.draft(&self.key, self.shown);
     }

@@ -50,8 +50,8 @@ impl Memory {
         self.changes.subscribe()
     }
 
-    /// Writes all that is remembered. Meanwhile it goes on: each group is held up only while it is copied. Paces are means over
-    /// about `stall_after`.
+    /// Writes all that is remembered. Meanwhile it goes on: what is written is shared with those who look at the next
+    /// listing, and copied only if they take it in first. Paces are means over about `stall_after`.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -190,6 +190,10 @@ impl Tracker {
 
     /// The same on a clock that is so many seconds ahead.
     pub(super) fn shifted(self, seconds: i64) -> Self {
+        // To shift it takes a copy, which is large where there are many objects.
+        if seconds == 0 {
+            return self;
+        }
         let shift = |second: u32| {
             let shifted = i64::from(second).saturating_add(seconds).max(0);
             u32::try_from(shifted).unwrap_or(u32::MAX)

@@ -167,8 +167,7 @@ impl<P: Publish> Task<P> {
         self.interval.max(self.ties.config.stale_after)
     }
 
-    /// Waits for `event`, and meanwhile lets the listing go when it becomes too old; nothing after `stop`. A report that is on
-    /// its way then is not broken off, so that it cannot arrive later.
+    /// Waits for `event`, and meanwhile lets the listing go when it becomes too old; nothing after `stop`.
     async fn attend<T>(
         &mut self,
         event: impl Future<Output = T>,
