@@ -205,16 +205,14 @@ impl Draft {
             return Ok(());
         }
         let mut ranks = Vec::new();
-        let (mut begin, mut fates) = (0, self.fates.iter());
-        for page in &self.pages {
-            let text = page.text(self.deflated.get(begin..page.end).unwrap_or_default())?;
-            begin = page.end;
-            let samples = samples(&text).zip(fates.by_ref().take(page.objects).filter(|fate| fate.has_sample()));
+        for (page, deflated, fates) in parts(&self.pages, &self.deflated, &self.fates) {
+            let text = page.text(deflated)?;
+            let samples = samples(&text).zip(fates.iter().filter(|fate| fate.has_sample()));
             ranks.extend(samples.filter(|(_, fate)| fate.is_shown()).map(|(sample, fate)| rank(sample, *fate)));
         }
         let mut sorted = ranks.clone();
-        // There are more of them than that.
-        let (_, first_out, _) = sorted.select_nth_unstable(most as usize);
+        sorted.sort_unstable();
+        let Some(first_out) = usize::try_from(most).ok().and_then(|most| sorted.get(most)) else { return Ok(()) };
         for (fate, rank) in self.fates.iter_mut().filter(|fate| fate.is_shown()).zip(ranks) {
             if rank >= *first_out {
                 *fate = Fate::Cut;
@@ -225,27 +223,37 @@ impl Draft {
 
     /// Cuts out the samples that are marked: a page with one of them is made anew without it.
     fn cut(&mut self) -> io::Result<()> {
-        let whole = mem::take(&mut self.deflated);
-        let (mut begin, mut fates) = (0, self.fates.as_slice());
-        for page in &mut self.pages {
-            let deflated = whole.get(begin..page.end).unwrap_or_default();
-            begin = page.end;
-            let (of_page, others) = fates.split_at_checked(page.objects).unwrap_or((fates, &[]));
-            fates = others;
-            if of_page.contains(&Fate::Cut) {
+        let (pages, whole) = (mem::take(&mut self.pages), mem::take(&mut self.deflated));
+        for (page, deflated, fates) in parts(&pages, &whole, &self.fates) {
+            let (made_of, sum) = if fates.contains(&Fate::Cut) {
                 let text = page.text(deflated)?;
-                let fated = samples(&text).zip(of_page.iter().filter(|fate| fate.has_sample()));
+                let fated = samples(&text).zip(fates.iter().filter(|fate| fate.has_sample()));
                 let kept = fated.filter(|(_, fate)| fate.is_shown()).map(|(sample, _)| sample);
                 let render = |room: &mut Vec<u8>| kept.for_each(|sample| room.extend_from_slice(sample));
-                page.sum = self.deflaters.with(|deflater| deflater.append_rendered(render, &mut self.deflated))?;
-                page.made_of = None;
+                (None, self.deflaters.with(|deflater| deflater.append_rendered(render, &mut self.deflated))?)
             } else {
                 self.deflated.extend_from_slice(deflated);
-            }
-            page.end = self.deflated.len();
+                (page.made_of, page.sum.clone())
+            };
+            self.pages.push(Page { made_of, objects: page.objects, end: self.deflated.len(), sum });
         }
         Ok(())
     }
+}
+
+/// The pages, what they are compressed, and what becomes of their objects.
+fn parts<'d>(
+    pages: &'d [Page],
+    deflated: &'d [u8],
+    fates: &'d [Fate],
+) -> impl Iterator<Item = (&'d Page, &'d [u8], &'d [Fate])> {
+    let (mut begin, mut first) = (0, 0);
+    pages.iter().map(move |page| {
+        let (end, next) = (page.end, first + page.objects);
+        let part = (page, deflated.get(begin..end).unwrap_or_default(), fates.get(first..next).unwrap_or_default());
+        (begin, first) = (end, next);
+        part
+    })
 }
 
 impl Page {
@@ -297,4 +305,113 @@ fn write_percent(text: &mut Vec<u8>, percent: Percent) {
         tens => text.push(b'0' + tens),
     }
     text.push(b'0' + ones);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The pages of a listing: names and percents.
+    type Listed = Vec<Vec<(String, u8)>>;
+
+    fn listed() -> impl Strategy<Value = Listed> {
+        let percent = prop_oneof![Just(0_u8), 1..100_u8, Just(100)];
+        prop::collection::vec(prop::collection::vec(("[ab\"\\\\\n~🐘]{0,3}", percent), 0..6), 0..5)
+    }
+
+    fn drawn(listed: &Listed, shown: Shown, removed: &[usize], most: u64, before: Option<&Drawn>) -> Drawn {
+        let labels = br#"job="j",type="table""#;
+        let mut draft = Draft::new(Arc::default(), Arc::default(), labels, shown, before.cloned());
+        for page in listed {
+            let mut objects = Objects::default();
+            for (name, percent) in page {
+                let name = ObjectName { src_db: "a", src_tb: name, dst_db: name, dst_tb: "d" };
+                objects.push(name, Percent::new(*percent).unwrap());
+            }
+            draft.add(&objects);
+        }
+        draft.remove(removed);
+        draft.finish(most).unwrap()
+    }
+
+    fn text(drawn: &Drawn) -> Vec<String> {
+        let text = Inflater::new(drawn.block.deflated().clone(), drawn.block.length()).text().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        text.split_inclusive('\n').map(str::to_owned).collect()
+    }
+
+    fn sample((name, percent): &(String, u8)) -> String {
+        let name = name.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
+        format!(
+            "drs_object_progress{{job=\"j\",type=\"table\",src_db=\"a\",src_tb=\"{name}\",dst_db=\"{name}\",dst_tb=\"d\"}} {percent}\n"
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_to_be_shown_is_shown_as_far_as_there_is_room(
+            listed in listed(),
+            shown in prop_oneof![Just(Shown::All), Just(Shown::Unfinished), Just(Shown::None)],
+            removed in prop::collection::btree_set(0_usize..25, 0..6),
+            most in 0_u64..30,
+        ) {
+            let all: Vec<&(String, u8)> = listed.iter().flatten().collect();
+            let removed: Vec<usize> = removed.into_iter().filter(|place| *place < all.len()).collect();
+            let left = all.iter().enumerate().filter(|(place, _)| !removed.contains(place)).map(|(_, object)| *object);
+            let wanted: Vec<&(String, u8)> = left.filter(|(_, percent)| match shown {
+                Shown::All => true,
+                Shown::Unfinished => *percent < 100,
+                Shown::None => false,
+            }).collect();
+
+            let drawn = drawn(&listed, shown, &removed, most, None);
+            let text = text(&drawn);
+            prop_assert_eq!(text.len() as u64, drawn.series);
+            prop_assert_eq!((drawn.series + drawn.suppressed) as usize, all.len() - removed.len());
+            prop_assert!(drawn.series <= most);
+            let expected: Vec<String> = wanted.iter().map(|object| sample(object)).collect();
+            if wanted.len() as u64 <= most {
+                prop_assert_eq!(text, expected);
+            } else {
+                let mut rest = expected.iter();
+                prop_assert!(text.iter().all(|line| rest.any(|other| other == line)), "others, or in another order: {text:?}");
+                let finished = |line: &&String| line.ends_with(" 100\n");
+                let unfinished = expected.iter().filter(|line| !finished(line)).count();
+                if text.iter().any(|line| finished(&line)) {
+                    prop_assert_eq!(text.iter().filter(|line| !finished(line)).count(), unfinished);
+                }
+            }
+        }
+
+        #[test]
+        fn pages_as_they_were_are_taken_over_and_others_are_not(
+            before in listed(), listed in listed(), both in listed(), most in 5_u64..40,
+        ) {
+            let (before, listed) = ([both.clone(), before].concat(), [both, listed].concat());
+            let before = drawn(&before, Shown::All, &[], most, None);
+            let (over, fresh) = (drawn(&listed, Shown::All, &[], most, Some(&before)), drawn(&listed, Shown::All, &[], most, None));
+            prop_assert_eq!(text(&over), text(&fresh));
+            prop_assert_eq!(over.block.deflated(), fresh.block.deflated());
+        }
+    }
+
+    #[test]
+    fn which_ones_stay_does_not_hang_on_the_order() {
+        let objects: Vec<(String, u8)> = (0..40).map(|number| (format!("t{number}"), number)).collect();
+        let reversed: Vec<(String, u8)> = objects.iter().rev().cloned().collect();
+        let shown = |objects: Vec<(String, u8)>| {
+            let mut lines = text(&drawn(&vec![objects], Shown::All, &[], 10, None));
+            lines.sort();
+            lines
+        };
+        let lines = shown(objects.clone());
+        assert_eq!((lines.len(), &lines), (10, &shown(reversed)));
+        // What moves on keeps its place.
+        let moved = objects.into_iter().map(|(name, percent)| (name, percent + 1)).collect();
+        let names =
+            |lines: &[String]| lines.iter().map(|line| line.split('}').next().unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(&lines), names(&shown(moved)));
+    }
 }

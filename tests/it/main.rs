@@ -14,6 +14,7 @@ mod demo;
 mod discovery;
 mod exposition;
 mod faults;
+mod guards;
 mod limits;
 mod listing;
 mod login;
