@@ -387,9 +387,11 @@ mod tests {
 
         #[test]
         fn pages_as_they_were_are_taken_over_and_others_are_not(
-            before in listed(), listed in listed(), both in listed(), most in 5_u64..40,
+            before in listed(), listed in listed(), both in listed(), moves in listed(), most in 5_u64..40,
         ) {
-            let (before, listed) = ([both.clone(), before].concat(), [both, listed].concat());
+            let moved = moves.iter().map(|page| page.iter().map(|(name, percent)| (name.clone(), 100 - percent)).collect());
+            let moved: Listed = moved.collect();
+            let (before, listed) = ([both.clone(), moves, before].concat(), [both, moved, listed].concat());
             let before = drawn(&before, Shown::All, &[], most, None);
             let (over, fresh) = (drawn(&listed, Shown::All, &[], most, Some(&before)), drawn(&listed, Shown::All, &[], most, None));
             prop_assert_eq!(text(&over), text(&fresh));
