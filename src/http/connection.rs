@@ -1,17 +1,19 @@
 //! Connections whose peer does not take what it asked for are closed, so that nobody holds a place for long. How long a peer
-//! is silent between two requests does not matter here.
+//! is silent between two requests is the business of `crowd`.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
+
+use super::crowd::Guest;
 
 /// How long a peer may take nothing of what is ready for it. Prometheus gives up a scrape after 10 s by default.
 const STALL: Duration = Duration::from_secs(30);
@@ -19,33 +21,26 @@ const STALL: Duration = Duration::from_secs(30);
 /// How long it may take over one answer. In this time 7 MB, a million series compressed, pass a line of 200 kbit/s.
 const ANSWER: Duration = Duration::from_mins(5);
 
-/// Accepts connections and watches over them.
-#[derive(Debug)]
-pub(super) struct WatchedListener(pub(super) TcpListener);
-
-impl Listener for WatchedListener {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let (stream, peer) = Listener::accept(&mut self.0).await;
-        (Connection { stream, peer, patience: Patience::default() }, peer)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
 /// A connection with somebody who has to take what is written.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
+    guest: Arc<Guest>,
     patience: Patience,
 }
 
 impl Connection {
+    /// Watches over a stream.
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, guest: Arc<Guest>) -> Self {
+        Self { stream, peer, guest, patience: Patience::default() }
+    }
+
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.patience.progress();
@@ -64,6 +59,7 @@ impl AsyncRead for Connection {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
+            self.guest.sent_something();
             self.patience.request();
         }
         read

@@ -3,9 +3,13 @@
 
 mod address;
 mod connection;
+mod crowd;
+mod headers;
+mod held;
 mod page;
 mod places;
 mod readiness;
+mod reception;
 mod rendering;
 mod routes;
 mod targets;
@@ -25,13 +29,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use self::connection::WatchedListener;
+use self::crowd::Crowd;
 use self::places::Places;
+use self::reception::receive;
 use crate::board::Board;
 use crate::exposition::Exposition;
 
 /// How long requests under way may take to end once the server stops. The whole process has 5 s, on a busy machine as well.
 const DRAIN: Duration = Duration::from_secs(3);
+
+/// Most connections at once, as many as Prometheus itself takes; each needs an open file, of which a process may often have 1024.
+const MAX_CONNECTIONS: usize = 512;
 
 /// Where and under which path to serve.
 #[derive(Clone, Debug)]
@@ -97,25 +105,22 @@ impl Server {
     /// Answers until `stop`, then lets the requests under way end, for a few seconds at the most.
     ///
     /// # Errors
-    /// When a listener fails.
+    /// When a listener cannot be used.
     pub async fn serve(self, served: Served, stop: impl Future<Output = ()>) -> io::Result<()> {
         let router = routes::router(&self.telemetry_path, self.places, served);
+        let crowd = Crowd::new(MAX_CONNECTIONS);
         let (stopping, stopped) = watch::channel(false);
-        let mut servers = JoinSet::new();
+        let mut receptions = JoinSet::new();
         for listener in self.listeners {
             info!(address = %listener.local_addr()?, "listening");
-            let mut stopped = stopped.clone();
-            // An error means that the sender is gone, which is a stop as well.
-            let signal = async move { drop(stopped.wait_for(|stop| *stop).await) };
-            let server = axum::serve(WatchedListener(listener), router.clone()).with_graceful_shutdown(signal);
-            servers.spawn(async move { server.await });
+            receptions.spawn(receive(listener, router.clone(), crowd.clone(), stopped.clone()));
         }
         tokio::select! {
             () = stop => {}
-            Some(ended) = servers.join_next() => return ended.map_err(io::Error::other)?,
+            Some(ended) = receptions.join_next() => return ended.map_err(io::Error::other),
         }
         stopping.send_replace(true);
-        let drained = tokio::time::timeout(DRAIN, async { while servers.join_next().await.is_some() {} }).await;
+        let drained = tokio::time::timeout(DRAIN, async { while receptions.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             warn!("requests were still under way {} s after the stop; they are cut off", DRAIN.as_secs());
         }

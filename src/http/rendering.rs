@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, VARY};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::Compression;
@@ -59,11 +56,7 @@ impl Rendering {
             let around = Surroundings { telemetry_path: path.as_str(), first_polls, now: SystemTime::now() };
             page::render(&jobs, &view, around).map(String::into_bytes).map_err(io::Error::other)
         });
-        let headers = [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CONTENT_SECURITY_POLICY, &self.security_policy),
-            (REFERRER_POLICY, "no-referrer"),
-        ];
+        let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, &self.security_policy)];
         Ok((status, headers, body.await?).into_response())
     }
 
@@ -80,8 +73,7 @@ impl Rendering {
 
     /// The JSON Schema of that.
     pub(super) fn schema(&self) -> Response {
-        let headers = [(CONTENT_TYPE, "application/schema+json"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-        (headers, self.schema.clone()).into_response()
+        ([(CONTENT_TYPE, "application/schema+json")], self.schema.clone()).into_response()
     }
 
     async fn make(
@@ -101,7 +93,7 @@ impl Rendering {
             error!(%error, "an answer cannot be made; please report this");
             (StatusCode::INTERNAL_SERVER_ERROR, "The answer cannot be made; the log says why.\n".to_owned())
         })?;
-        let headers = [(CACHE_CONTROL, "no-store"), (VARY, "accept-encoding"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        let headers = [(CACHE_CONTROL, "no-store"), (VARY, "accept-encoding")];
         Ok(match encoding {
             Encoding::Identity => (headers, body).into_response(),
             Encoding::Gzip => (headers, [(CONTENT_ENCODING, "gzip")], body).into_response(),

@@ -8,12 +8,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, VARY};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::stream;
 use tracing::error;
 
+use super::headers::protect;
 use super::page::View;
 use super::places::{Places, admit};
 use super::rendering::Rendering;
@@ -45,7 +46,8 @@ pub(super) fn router(telemetry_path: &TelemetryPath, places: Places, served: Ser
         .route("/-/healthy", get(async || "drs-exporter is healthy.\n"))
         .route("/-/ready", get(ready))
         .with_state(served);
-    router.merge(limited).fallback(async || (StatusCode::NOT_FOUND, "Not found. The start page is at /.\n"))
+    let all = router.merge(limited).fallback(async || (StatusCode::NOT_FOUND, "Not found. The start page is at /.\n"));
+    all.layer(map_response(protect))
 }
 
 async fn ready(State(served): State<Served>) -> Response {

@@ -25,8 +25,10 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
 ];
 
 /// For each crate that is at home in some modules only, those modules.
-const AT_HOME: [(&str, &[&str]); 12] = [
+const AT_HOME: [(&str, &[&str]); 14] = [
     ("axum", &["http", "simulator"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
     ("reqwest", &["auth", "cloud", "drs"]),
     ("figment", &["config"]),
     ("clap", &["cli", "telemetry"]),

@@ -1,12 +1,17 @@
-//! Readers who stall: they hold their places and nothing else, and not for long.
+//! Readers who stall, and those who never ask: they hold their places and nothing else, and not for long.
 
+use std::cell::Cell;
+use std::fs;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::process::Command;
+use tokio::task::JoinSet;
 
-use crate::support::drs::{Drs, page, row};
-use crate::support::exporter::Exporter;
+use crate::support::drs::{Drs, page, row, whole};
+use crate::support::exporter::{Exporter, program};
 use crate::support::{PATIENCE, eventually, eventually_within};
 
 /// Rows whose names make a body that no buffer of the system holds.
@@ -140,4 +145,116 @@ async fn without_a_limit_nobody_is_refused() {
     let scrape = tokio::time::timeout(Duration::from_secs(60), exporter.samples()).await.unwrap();
     assert_eq!(scrape.objects("large", "table"), ROWS as usize);
     drop(readers);
+}
+
+/// Connects and sends half the head of a request.
+async fn asks_by_half(exporter: &Exporter) -> TcpStream {
+    let mut stream = TcpStream::connect(exporter.address()).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    stream
+}
+
+/// An exporter that may open so many files.
+async fn with_open_files(most: u32, drs: &Drs) -> Exporter {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("drs-exporter.yml");
+    fs::write(&file, drs.config(&["{id: good, types: [table]}"])).unwrap();
+    let inner = program();
+    let mut command = Command::new("sh");
+    command.kill_on_drop(true).stderr(std::process::Stdio::piped());
+    command.arg("-c").arg(format!("ulimit -n {most} && exec \"$0\" \"$@\"")).arg(inner.as_std().get_program());
+    command.arg("--config.file").arg(&file).args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"]);
+    Exporter::run(command, folder).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_send_half_a_head_are_closed_and_hold_nobody_up() {
+    let drs = Drs::answering(|ask| whole(ask, 1)).await;
+    let exporter = with_open_files(1024, &drs).await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..500 {
+        let mut stream = asks_by_half(&exporter).await;
+        waiting.spawn(async move { stream.read_to_end(&mut Vec::new()).await });
+    }
+    let scrapes = Cell::new(0);
+    eventually("the first of them to be closed", || async {
+        // On a connection of its own, as one who comes new.
+        let mut reader = BufReader::new(TcpStream::connect(exporter.address()).await.unwrap());
+        assert!(asks_again(&mut reader).await.starts_with("HTTP/1.1 200"));
+        scrapes.set(scrapes.get() + 1);
+        exporter.log().contains("closing a connection").then_some(())
+    })
+    .await;
+    assert!(scrapes.get() > 10, "{} scrapes while all of them were there", scrapes.get());
+    let all = tokio::time::timeout(PATIENCE, waiting.join_all()).await.expect("all of them to be closed");
+    assert_eq!(all.len(), 500);
+    assert_eq!(exporter.log().matches("no whole head of a request came").count(), 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_room_those_who_wait_longest_have_to_go() {
+    let drs = Drs::answering(|ask| whole(ask, 1)).await;
+    let exporter = with_open_files(1024, &drs).await;
+    let mut first = asks_by_half(&exporter).await;
+    let mut others = Vec::new();
+    for _ in 1..512 {
+        others.push(asks_by_half(&exporter).await);
+    }
+    assert_eq!(status(&exporter, "/metrics").await, 200);
+    assert_eq!(first.read_to_end(&mut Vec::new()).await.unwrap_or_default(), 0);
+    assert_eq!(exporter.log().matches("others needed the room").count(), 1);
+    drop(others);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_are_too_many_open_files_those_who_wait_longest_have_to_go() {
+    let drs = Drs::answering(|ask| whole(ask, 1)).await;
+    let exporter = with_open_files(100, &drs).await;
+    let mut waiting = Vec::new();
+    for _ in 0..150 {
+        waiting.push(asks_by_half(&exporter).await);
+    }
+    assert_eq!(status(&exporter, "/metrics").await, 200);
+    let log = exporter.log();
+    assert!(log.contains("raise their limit") && log.contains("others needed the room"), "{log}");
+    drop(waiting);
+    eventually("the end of it", async || exporter.log().contains("connections are taken again").then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_large_is_refused_and_a_body_is_not_waited_for() {
+    let drs = Drs::answering(|ask| whole(ask, 1)).await;
+    let exporter = with_open_files(1024, &drs).await;
+    let answer = async |request: &[u8]| {
+        let mut stream = TcpStream::connect(exporter.address()).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        String::from_utf8(answer.to_vec()).unwrap()
+    };
+    let large = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(60 * 1024));
+    assert_eq!(answer(large.as_bytes()).await, "HTTP/1.1 200");
+    let larger = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(100 * 1024));
+    assert_eq!(answer(larger.as_bytes()).await, "HTTP/1.1 431");
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "x: x\r\n".repeat(200));
+    assert_eq!(answer(many.as_bytes()).await, "HTTP/1.1 431");
+    assert_eq!(answer(b"GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx").await, "HTTP/1.1 200");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_tells_browsers_to_make_nothing_else_of_it() {
+    let drs = Drs::answering(|ask| whole(ask, 1)).await;
+    let exporter = Exporter::start(&drs.config(&["{id: good, types: [table]}"])).await;
+    for path in ["/", "/metrics", "/api/v1/jobs", "/api/v1/schema", "/sd", "/-/healthy", "/-/ready", "/nothing"] {
+        let answer = exporter.get(path).await;
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(header("x-content-type-options").as_deref(), Some("nosniff"), "{path}");
+        assert_eq!(header("x-frame-options").as_deref(), Some("deny"), "{path}");
+        assert_eq!(header("referrer-policy").as_deref(), Some("no-referrer"), "{path}");
+        let policy = header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+    }
 }
