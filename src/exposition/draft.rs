@@ -1,17 +1,15 @@
 //! The samples of a listing's objects, drawn up page by page: each page is rendered and compressed, and its names are let go.
 
 use std::io;
-use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use siphasher::sip::SipHasher13;
 use siphasher::sip128::{self, Hash128};
 
 use super::Config;
 use super::families::Id;
-use super::gzip::{Block, Deflaters, Inflater, Sum};
+use super::gzip::Deflaters;
 use super::labels::{is_plain, write_value};
+use super::pages::{Drawn, Fate, Pages};
 use super::quota::Wanted;
 use crate::model::{Object, ObjectName, Objects, Percent, Shown};
 
@@ -25,68 +23,10 @@ pub struct Draft {
     shown: Shown,
     /// The listing before, of which the pages that are the same are taken over.
     before: Option<Drawn>,
-    deflated: Vec<u8>,
-    pages: Vec<Page>,
-    /// Of each object that was added.
-    fates: Vec<Fate>,
-    /// How many of them do not count.
+    pages: Pages,
+    /// How many objects do not count.
     removed: usize,
     failure: Option<io::Error>,
-}
-
-/// The samples of the objects of a whole listing.
-#[derive(Clone, Debug)]
-pub(super) struct Drawn {
-    /// All of them.
-    pub(super) block: Block,
-    /// How many they are.
-    pub(super) series: u64,
-    /// How many objects have none.
-    pub(super) suppressed: u64,
-    pages: Arc<[Page]>,
-}
-
-/// One page of a listing.
-#[derive(Clone, Debug)]
-struct Page {
-    /// What the page was made of; nothing where a part was cut out since.
-    made_of: Option<Hash128>,
-    /// How many objects it brought, with a sample or without.
-    objects: usize,
-    /// Where it ends among all pages, compressed.
-    end: usize,
-    sum: Sum,
-}
-
-/// What becomes of an object that was added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It has a sample, and is below 100.
-    Unfinished,
-    /// It has a sample, and is at 100.
-    Finished,
-    /// It has a sample that is to be cut out.
-    Cut,
-    /// It has no sample.
-    Hidden,
-}
-
-impl Fate {
-    fn new(shown: Shown, progress: Percent) -> Self {
-        match (shown, progress.get()) {
-            (Shown::None, _) | (Shown::Unfinished, 100) => Self::Hidden,
-            (Shown::All, 100) => Self::Finished,
-            (Shown::All | Shown::Unfinished, _) => Self::Unfinished,
-        }
-    }
-
-    fn has_sample(self) -> bool {
-        self != Self::Hidden
-    }
-
-    fn is_shown(self) -> bool {
-        matches!(self, Self::Unfinished | Self::Finished)
-    }
 }
 
 impl Draft {
@@ -103,80 +43,55 @@ impl Draft {
         head.extend_from_slice(labels);
         let expected = before.as_ref().map_or(0, |before| before.block.deflated().len());
         // A little more than last time, as percents grow longer.
-        let deflated = Vec::with_capacity(expected + expected / 16);
-        let (pages, fates) = (Vec::new(), Vec::new());
-        Self { config, deflaters, head, shown, before, deflated, pages, fates, removed: 0, failure: None }
+        let pages = Pages::with_room(expected + expected / 16);
+        Self { config, deflaters, head, shown, before, pages, removed: 0, failure: None }
     }
 
     /// Adds the objects of the next page.
     pub fn add(&mut self, objects: &Objects) {
-        let first = self.fates.len();
-        self.fates.extend(objects.iter().map(|object| Fate::new(self.shown, object.progress)));
         let made_of = self.hash(objects);
-        let sum = match self.page_before(made_of) {
-            Some((deflated, sum)) => {
-                self.deflated.extend_from_slice(&deflated);
+        let fate = |object: &Object<'_>| Fate::new(self.shown, object.progress);
+        let fates = objects.iter().map(|object| fate(&object));
+        let before = self.before.as_ref().and_then(|before| before.page(self.pages.count(), made_of));
+        let added = match before {
+            Some((deflated, sum)) => self.pages.add(made_of, fates, |to| {
+                to.extend_from_slice(&deflated);
                 Ok(sum)
-            }
+            }),
             None => {
-                let fated = objects.iter().zip(self.fates.get(first..).unwrap_or_default());
-                let samples = fated.filter(|(_, fate)| fate.has_sample()).map(|(object, _)| object);
-                let (head, config, deflated) = (&self.head, &self.config, &mut self.deflated);
+                let samples = objects.iter().filter(|object| fate(object).has_sample());
+                let (head, config) = (&self.head, &self.config);
                 let render = |text: &mut Vec<u8>| samples.for_each(|object| write_sample(text, head, &object, config));
-                self.deflaters.with(|deflater| deflater.append_rendered(render, deflated))
+                self.pages
+                    .add(made_of, fates, |to| self.deflaters.with(|deflater| deflater.append_rendered(render, to)))
             }
         };
-        match sum {
-            Ok(sum) => {
-                let end = self.deflated.len();
-                self.pages.push(Page { made_of: Some(made_of), objects: objects.len(), end, sum });
-            }
-            Err(error) => self.failure = Some(error),
+        if let Err(error) = added {
+            self.failure = Some(error);
         }
     }
 
     /// Takes out the objects at these places, which are counted from 0 in the order they were added.
     pub fn remove(&mut self, places: &[usize]) {
         self.removed += places.len();
-        for place in places {
-            if let Some(fate) = self.fates.get_mut(*place).filter(|fate| fate.has_sample()) {
-                *fate = Fate::Cut;
-            }
-        }
+        places.iter().for_each(|place| self.pages.remove(*place));
     }
 
     /// How many series it would take to show all that are to be shown.
     pub(super) fn wanted(&self) -> Wanted {
-        let mut wanted = Wanted::default();
-        for fate in &self.fates {
-            match fate {
-                Fate::Unfinished => wanted.unfinished += 1,
-                Fate::Finished => wanted.finished += 1,
-                Fate::Cut | Fate::Hidden => {}
-            }
-        }
-        wanted
+        self.pages.wanted()
     }
 
     /// Ends with at most so many series.
     ///
     /// # Errors
     /// When the compressor failed on the way, which it has no reason to do.
-    pub(super) fn finish(mut self, most: u64) -> io::Result<Drawn> {
+    pub(super) fn finish(self, most: u64) -> io::Result<Drawn> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        self.choose(most)?;
-        let series = self.wanted().total();
-        let objects = self.fates.len().saturating_sub(self.removed) as u64;
-        if self.fates.contains(&Fate::Cut) {
-            self.cut()?;
-        }
-        let mut sum = Sum::default();
-        self.pages.iter().for_each(|page| sum.add(&page.sum));
-        self.deflated.shrink_to_fit();
-        let block = Block::of_parts(self.deflated.into(), sum)?;
-        Ok(Drawn { block, series, suppressed: objects.saturating_sub(series), pages: self.pages.into() })
+        let objects = self.pages.objects().saturating_sub(self.removed) as u64;
+        self.pages.finish(most, objects, &self.deflaters)
     }
 
     /// What tells whether a page makes the same samples as another.
@@ -189,91 +104,6 @@ impl Draft {
         }
         sip128::SipHasher13::new().hash(&made_of)
     }
-
-    /// The same page of the listing before, compressed.
-    fn page_before(&self, made_of: Hash128) -> Option<(Bytes, Sum)> {
-        let (before, index) = (self.before.as_ref()?, self.pages.len());
-        let page = before.pages.get(index).filter(|page| page.made_of == Some(made_of))?;
-        let begin = index.checked_sub(1).and_then(|last| before.pages.get(last)).map_or(0, |last| last.end);
-        Some((before.block.deflated().slice(begin..page.end), page.sum.clone()))
-    }
-
-    /// Has some cut out where there are too many. Those below 100 stay first, and of these always the same ones, whatever order DRS
-    /// lists them in.
-    fn choose(&mut self, most: u64) -> io::Result<()> {
-        if self.wanted().total() <= most {
-            return Ok(());
-        }
-        let mut ranks = Vec::new();
-        for (page, deflated, fates) in parts(&self.pages, &self.deflated, &self.fates) {
-            let text = page.text(deflated)?;
-            let samples = samples(&text).zip(fates.iter().filter(|fate| fate.has_sample()));
-            ranks.extend(samples.filter(|(_, fate)| fate.is_shown()).map(|(sample, fate)| rank(sample, *fate)));
-        }
-        let mut sorted = ranks.clone();
-        sorted.sort_unstable();
-        let Some(first_out) = usize::try_from(most).ok().and_then(|most| sorted.get(most)) else { return Ok(()) };
-        for (fate, rank) in self.fates.iter_mut().filter(|fate| fate.is_shown()).zip(ranks) {
-            if rank >= *first_out {
-                *fate = Fate::Cut;
-            }
-        }
-        Ok(())
-    }
-
-    /// Cuts out the samples that are marked: a page with one of them is made anew without it.
-    fn cut(&mut self) -> io::Result<()> {
-        let (pages, whole) = (mem::take(&mut self.pages), mem::take(&mut self.deflated));
-        for (page, deflated, fates) in parts(&pages, &whole, &self.fates) {
-            let (made_of, sum) = if fates.contains(&Fate::Cut) {
-                let text = page.text(deflated)?;
-                let fated = samples(&text).zip(fates.iter().filter(|fate| fate.has_sample()));
-                let kept = fated.filter(|(_, fate)| fate.is_shown()).map(|(sample, _)| sample);
-                let render = |room: &mut Vec<u8>| kept.for_each(|sample| room.extend_from_slice(sample));
-                (None, self.deflaters.with(|deflater| deflater.append_rendered(render, &mut self.deflated))?)
-            } else {
-                self.deflated.extend_from_slice(deflated);
-                (page.made_of, page.sum.clone())
-            };
-            self.pages.push(Page { made_of, objects: page.objects, end: self.deflated.len(), sum });
-        }
-        Ok(())
-    }
-}
-
-/// The pages, what they are compressed, and what becomes of their objects.
-fn parts<'d>(
-    pages: &'d [Page],
-    deflated: &'d [u8],
-    fates: &'d [Fate],
-) -> impl Iterator<Item = (&'d Page, &'d [u8], &'d [Fate])> {
-    let (mut begin, mut first) = (0, 0);
-    pages.iter().map(move |page| {
-        let (end, next) = (page.end, first + page.objects);
-        let part = (page, deflated.get(begin..end).unwrap_or_default(), fates.get(first..next).unwrap_or_default());
-        (begin, first) = (end, next);
-        part
-    })
-}
-
-impl Page {
-    /// The samples of the page, from what is left of them compressed.
-    fn text(&self, deflated: &[u8]) -> io::Result<Vec<u8>> {
-        Inflater::new(Bytes::copy_from_slice(deflated), self.sum.length()).text()
-    }
-}
-
-/// The samples of a text, one by one.
-fn samples(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split_inclusive(|byte| *byte == b'\n')
-}
-
-/// Who goes first where not all can: what is below 100, and then by a hash of the labels.
-fn rank(sample: &[u8], fate: Fate) -> u64 {
-    const FINISHED: u64 = 1 << 63;
-    let labels = sample.iter().rposition(|byte| *byte == b'}').and_then(|end| sample.get(..end)).unwrap_or(sample);
-    let hash = SipHasher13::new().hash(labels);
-    if fate == Fate::Finished { hash | FINISHED } else { hash & !FINISHED }
 }
 
 fn write_sample(text: &mut Vec<u8>, head: &[u8], object: &Object<'_>, config: &Config) {
@@ -312,6 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::exposition::gzip::Inflater;
 
     /// The pages of a listing: names and percents.
     type Listed = Vec<Vec<(String, u8)>>;
@@ -356,6 +187,7 @@ mod tests {
             shown in prop_oneof![Just(Shown::All), Just(Shown::Unfinished), Just(Shown::None)],
             removed in prop::collection::btree_set(0_usize..25, 0..6),
             most in 0_u64..30,
+            fewer in 0_u64..30,
         ) {
             let all: Vec<&(String, u8)> = listed.iter().flatten().collect();
             let removed: Vec<usize> = removed.into_iter().filter(|place| *place < all.len()).collect();
@@ -366,11 +198,11 @@ mod tests {
                 Shown::None => false,
             }).collect();
 
-            let drawn = drawn(&listed, shown, &removed, most, None);
-            let text = text(&drawn);
-            prop_assert_eq!(text.len() as u64, drawn.series);
-            prop_assert_eq!((drawn.series + drawn.suppressed) as usize, all.len() - removed.len());
-            prop_assert!(drawn.series <= most);
+            let whole = drawn(&listed, shown, &removed, most, None);
+            let text = text(&whole);
+            prop_assert_eq!(text.len() as u64, whole.series);
+            prop_assert_eq!((whole.series + whole.suppressed) as usize, all.len() - removed.len());
+            prop_assert!(whole.series <= most);
             let expected: Vec<String> = wanted.iter().map(|object| sample(object)).collect();
             if wanted.len() as u64 <= most {
                 prop_assert_eq!(text, expected);
@@ -383,6 +215,10 @@ mod tests {
                     prop_assert_eq!(text.iter().filter(|line| !finished(line)).count(), unfinished);
                 }
             }
+            // What is cut down later is what would have been shown in the first place.
+            let cut = whole.cut_to(fewer, &Deflaters::default()).unwrap();
+            let fresh = drawn(&listed, shown, &removed, most.min(fewer), None);
+            prop_assert_eq!((self::text(&cut), cut.series, cut.suppressed), (self::text(&fresh), fresh.series, fresh.suppressed));
         }
 
         #[test]

@@ -1,8 +1,8 @@
 //! What Prometheus reads: groups rendered and compressed once per poll, joined at each scrape.
 //!
-//! Reading order: `families` (what there is), `segment` (one job and type, rendered), `draft` (its objects, page by page), `quota`
-//! (how many of them), `gzip` (blocks that join), `scrape` (joining), `body` (sending), `text` and `openmetrics` (what differs between
-//! the formats), `negotiation`, `process`.
+//! Reading order: `families` (what there is), `segment` (one job and type, rendered), `draft` and `pages` (its objects, page by page),
+//! `quota` (how many of them), `gzip` (blocks that join), `scrape` (joining), `body` (sending), `text` and `openmetrics` (what differs
+//! between the formats), `negotiation`, `process`.
 
 mod body;
 mod draft;
@@ -11,6 +11,7 @@ mod gzip;
 mod labels;
 mod negotiation;
 mod openmetrics;
+mod pages;
 mod process;
 mod quota;
 mod scrape;

@@ -1,7 +1,7 @@
 //! A scrape: what is ready is joined, in the order of the families, and nothing of it is rendered or compressed again.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
 use std::{fmt, io};
 
 use prometheus_client::encoding::text::encode_registry;
@@ -120,20 +120,39 @@ impl Exposition {
     /// When the compressor fails, which it has no reason to do; then all stays as it was.
     pub fn publish(&self, report: &Report, draft: Option<Draft>) -> io::Result<()> {
         let key = &report.key;
-        let drawn = draft.map(|draft| {
-            let most = self.quota.grant(key, draft.wanted());
-            draft.finish(most)
-        });
-        let drawn = drawn.transpose()?;
-        let series = drawn.as_ref().map(|drawn| drawn.series);
+        let shares = self.quota.of(&key.job);
+        // Held until what the report says is shown, or another type of the job could bring back what is cut here.
+        let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let drawn = match (draft, &report.change) {
+            (Some(draft), _) => {
+                shares.set(key.object_type, Some(draft.wanted()));
+                let fair = shares.fair(self.quota.most());
+                self.cut_others(key, &fair)?;
+                Some(draft.finish(fair.get(&key.object_type).copied().unwrap_or_default())?)
+            }
+            (None, Change::Keep) => None,
+            (None, Change::Listing(..) | Change::Drop) => {
+                shares.set(key.object_type, None);
+                None
+            }
+        };
         let before = self.groups.get(key);
         let render = |deflater: &mut _| Segment::render(report, drawn, before.as_deref(), &self.config, deflater);
         let segment = self.deflaters.with(render)?;
         self.groups.publish(key.clone(), segment);
-        match (&report.change, series) {
-            (Change::Listing(..), Some(series)) => self.quota.settle(key, series),
-            (Change::Listing(..), None) | (Change::Drop, _) => self.quota.give_back(key),
-            (Change::Keep, _) => {}
+        Ok(())
+    }
+
+    /// Has the other types of a job show no more than is fair now, so that all together are never too many.
+    fn cut_others(&self, key: &GroupKey, fair: &BTreeMap<ObjectType, u64>) -> io::Result<()> {
+        for (&object_type, &most) in fair.iter().filter(|(object_type, _)| **object_type != key.object_type) {
+            let other = GroupKey { job: key.job.clone(), object_type };
+            let Some(segment) = self.groups.get(&other) else { continue };
+            if let Some(objects) = segment.objects().filter(|objects| objects.series > most) {
+                let objects = objects.cut_to(most, &self.deflaters)?;
+                let cut = |deflater: &mut _| segment.with_objects(&other, objects, &self.config, deflater);
+                self.groups.publish(other.clone(), self.deflaters.with(cut)?);
+            }
         }
         Ok(())
     }

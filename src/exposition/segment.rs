@@ -5,10 +5,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::Config;
-use super::draft::Drawn;
 use super::families::Id;
 use super::gzip::{Block, Deflater};
 use super::labels::write_label;
+use super::pages::Drawn;
 use crate::model::{
     Change, GroupKey, JobId, JobReport, Listing, Outcome, PollStatus, Progress, Report, States, seconds,
 };
@@ -61,6 +61,23 @@ impl Segment {
     pub(super) fn render_job(report: &JobReport, config: &Config, deflater: &mut Deflater) -> io::Result<Self> {
         let mut writer = Writer::new(label_of_job(&report.job, config), config, deflater);
         writer.job(report)?;
+        Ok(writer.segment)
+    }
+
+    /// The same with other samples of the objects.
+    ///
+    /// # Errors
+    /// When the compressor fails, which it has no reason to do.
+    pub(super) fn with_objects(
+        &self,
+        key: &GroupKey,
+        objects: Drawn,
+        config: &Config,
+        deflater: &mut Deflater,
+    ) -> io::Result<Self> {
+        let mut writer = Writer::new(labels_of_group(key, config), config, deflater);
+        writer.segment = self.clone();
+        writer.objects(Some(objects))?;
         Ok(writer.segment)
     }
 
@@ -120,8 +137,7 @@ impl<'a> Writer<'a> {
         self.plain(Id::Objects, Some(listing.count))?;
         // An empty listing has nothing else to tell.
         let Some(progress) = progress else { return Ok(()) };
-        self.plain(Id::ObjectsSuppressed, objects.as_ref().map(|objects| objects.suppressed))?;
-        self.segment.objects = objects.filter(|objects| objects.series > 0);
+        self.objects(objects)?;
         let States { not_started, in_progress, stalled, completed } = progress.states;
         let states = [
             ("not_started", not_started),
@@ -135,6 +151,12 @@ impl<'a> Writer<'a> {
         self.plain(Id::LastChange, Some(seconds(progress.last_change.time())))?;
         self.plain(Id::DataTimestamp, listing.data_time.map(seconds))?;
         self.plain(Id::Eta, progress.left.map(|left| left.as_secs_f64()))
+    }
+
+    fn objects(&mut self, objects: Option<Drawn>) -> io::Result<()> {
+        self.plain(Id::ObjectsSuppressed, objects.as_ref().map(|objects| objects.suppressed))?;
+        self.segment.objects = objects.filter(|objects| objects.series > 0);
+        Ok(())
     }
 
     fn status(&mut self, status: &PollStatus) -> io::Result<()> {

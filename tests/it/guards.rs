@@ -1,6 +1,8 @@
 //! Which objects have a series of their own where not all do, what is told of those that have none, and what is taken over from
 //! one listing to the next.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use crate::support::drs::{Ask, Drs, page, row};
@@ -153,6 +155,48 @@ async fn a_job_never_has_more_series_than_it_may() {
         (samples.objects("capped", "table"), samples.objects("capped", "view")) == (15, 10)
     });
     assert_eq!(suppressed(&samples.await, "table"), 15.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_makes_room_at_once_for_what_is_not() {
+    let (tables, views) = (
+        (0..30).map(|number| row(&format!("t{number}"), 100)).collect::<Vec<_>>(),
+        (0..20).map(|number| row(&format!("v{number}"), 50)).collect::<Vec<_>>(),
+    );
+    let answers = Arc::new(AtomicBool::new(false));
+    let views_answer = Arc::clone(&answers);
+    let drs = Drs::answering(move |ask| match &ask.object_type[..] {
+        "table" => page(30, &tables),
+        _ if views_answer.load(Relaxed) => page(20, &views),
+        _ => wiremock::ResponseTemplate::new(500),
+    })
+    .await;
+    let config = drs.config(&["{id: capped, types: [table, view]}"]);
+    let config = format!("{config}exposition: {{max_series_per_job: 25}}\n");
+    let config = config.replace("settled_interval: 1s", "settled_interval: 1h");
+    let exporter = Exporter::start(&config).await;
+    let told = |samples: &Samples| {
+        let of = |object_type| {
+            (samples.objects("capped", object_type), samples.of("drs_objects_suppressed", "capped", object_type))
+        };
+        (of("table"), of("view"))
+    };
+    let samples = exporter.polled("capped", "table", "success", 1.0).await;
+    assert_eq!(told(&samples), ((25, Some(5.0)), (0, None)));
+    let all_tables = shown(&samples, "capped", "table");
+    answers.store(true, Relaxed);
+    let samples = exporter.polled("capped", "view", "success", 1.0).await;
+    assert_eq!(told(&samples), ((5, Some(25.0)), (20, Some(0.0))));
+    assert_eq!(samples.polls("capped", "table", "success"), 1.0, "nobody listed the tables again");
+    assert_eq!(samples.of("drs_objects", "capped", "table"), Some(30.0));
+    let tables_left = shown(&samples, "capped", "table");
+    assert!(tables_left.iter().all(|name| all_tables.contains(name)), "{tables_left:?} of {all_tables:?}");
+
+    // Whichever comes first, one look at everything shows the same.
+    let once = run(&config, &["once"]).await;
+    let samples = Samples::parse(&once.out);
+    assert_eq!((once.code, told(&samples)), (Some(0), ((5, Some(25.0)), (20, Some(0.0)))), "{}", once.err);
+    assert_eq!(shown(&samples, "capped", "table"), tables_left);
 }
 
 #[tokio::test(flavor = "multi_thread")]
