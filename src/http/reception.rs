@@ -11,9 +11,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,7 +25,7 @@ use super::connection::Connection;
 use super::crowd::{Crowd, Guest};
 use super::held::holding;
 
-/// How much of what a peer sends is kept for it, in bytes: the head of its request has to fit in.
+/// Longest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// How long nobody is let in after the system refused a connection, as it does where there are too many open files.
@@ -87,23 +87,23 @@ fn is_of_peer(error: &io::Error) -> bool {
 /// Answers the requests of one connection.
 async fn attend(connection: Connection, guest: Arc<Guest>, router: Router, mut stop: watch::Receiver<bool>) {
     let peer = connection.peer();
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    let mut builder = http1::Builder::new();
     // How long the head of a request may take is the business of the crowd.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
+    builder.header_read_timeout(None).max_header_size(MAX_HEAD_BYTES);
     let routes = TowerToHyperService::new(router);
     let service = service_fn(|request| answer(&routes, &guest, request));
     let mut served = pin!(builder.serve_connection(TokioIo::new(connection), service));
     tokio::select! {
         ended = served.as_mut() => {
             if let Err(error) = ended {
-                debug!(%peer, error, "a connection ended early");
+                debug!(%peer, %error, "a connection ended early");
             }
         }
         why = guest.has_to_go() => debug!(%peer, %why, "closing a connection"),
         () = stopped(&mut stop) => {
             served.as_mut().graceful_shutdown();
             if let Err(error) = served.await {
-                debug!(%peer, error, "a connection ended early");
+                debug!(%peer, %error, "a connection ended early");
             }
         }
     }
