@@ -62,6 +62,9 @@ struct Web {
     /// The path of the metrics.
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", global = true)]
     telemetry_path: TelemetryPath,
+    /// The file that says who may read: TLS, passwords and more, in the format of Prometheus's exporters.
+    #[arg(long = "web.config.file", value_name = "FILE", default_value = "", hide_default_value = true, global = true)]
+    web_config: PathBuf,
     /// How many requests are answered at once; more are refused with 503. 0 for any number.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40, global = true)]
     max_requests: usize,
@@ -125,6 +128,7 @@ impl Web {
             listen_addresses,
             telemetry_path: self.telemetry_path,
             max_requests: NonZero::new(self.max_requests),
+            web_config: Some(self.web_config).filter(|file| !file.as_os_str().is_empty()),
         };
         Options { http, own_metrics: !self.disable_exporter_metrics }
     }

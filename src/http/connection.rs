@@ -16,7 +16,7 @@ use tracing::debug;
 use super::crowd::Guest;
 
 /// How long a peer may take nothing of what is ready for it. Prometheus gives up a scrape after 10 s by default.
-const STALL: Duration = Duration::from_secs(30);
+pub(super) const STALL: Duration = Duration::from_secs(30);
 
 /// How long it may take over one answer. In this time 7 MB, a million series compressed, pass a line of 200 kbit/s.
 const ANSWER: Duration = Duration::from_mins(5);

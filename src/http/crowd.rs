@@ -9,6 +9,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::connection::STALL;
+use super::held::Hold;
+
 /// How long the head of a request may take, from its first byte, and the first one from the connection on.
 const HEAD: Duration = Duration::from_secs(20);
 
@@ -49,10 +52,13 @@ struct Presence {
 struct Doing {
     /// Requests that are being answered.
     answers: usize,
-    /// If there are none, since when.
+    /// Since when there are none; with HTTP/2 since when nothing of them was taken.
     since: Instant,
     /// Whether the head of a request is on its way.
     is_asking: bool,
+    /// Whether many answers share the connection, by HTTP/2. Then nobody sees from outside what is the head of a request, nor that
+    /// an answer waits for its reader.
+    is_shared: bool,
 }
 
 /// Why a connection is closed before its peer closes it.
@@ -62,6 +68,8 @@ pub(super) enum Farewell {
     NoRequest,
     /// Nothing came for a long time.
     Idle,
+    /// Nothing was taken of what was asked for.
+    Stalled,
     /// Others needed the room.
     PushedOut,
 }
@@ -71,6 +79,7 @@ impl fmt::Display for Farewell {
         match self {
             Self::NoRequest => write!(f, "no whole head of a request came within {} s", HEAD.as_secs()),
             Self::Idle => write!(f, "no request came for {} s", IDLE.as_secs()),
+            Self::Stalled => write!(f, "its reader takes nothing for {} s", STALL.as_secs()),
             Self::PushedOut => f.write_str("others needed the room"),
         }
     }
@@ -88,7 +97,7 @@ impl Crowd {
         if present.guests.len() >= self.room && !present.push_out() {
             return None;
         }
-        let doing = Doing { answers: 0, since: Instant::now(), is_asking: true };
+        let doing = Doing { answers: 0, since: Instant::now(), is_asking: true, is_shared: false };
         let presence = Arc::new(Presence { doing: watch::Sender::new(doing), pushed_out: Notify::new() });
         present.ever += 1;
         let number = present.ever;
@@ -121,7 +130,7 @@ impl Guest {
     /// Something came from the peer.
     pub(super) fn sent_something(&self) {
         self.presence.doing.send_if_modified(|doing| {
-            let is_news = doing.answers == 0 && !doing.is_asking;
+            let is_news = doing.answers == 0 && !doing.is_asking && !doing.is_shared;
             if is_news {
                 (doing.is_asking, doing.since) = (true, Instant::now());
             }
@@ -129,11 +138,18 @@ impl Guest {
         });
     }
 
+    /// The connection turns out to be one of HTTP/2.
+    pub(super) fn shares(&self) {
+        self.presence.doing.send_modify(|doing| {
+            (doing.is_shared, doing.is_asking, doing.since) = (true, false, Instant::now());
+        });
+    }
+
     /// The head of a request is there; it is being answered until what this gives is dropped.
     pub(super) fn asked(&self) -> Answering {
         self.presence.doing.send_modify(|doing| {
             doing.answers += 1;
-            doing.is_asking = false;
+            (doing.is_asking, doing.since) = (false, Instant::now());
         });
         Answering(Arc::clone(&self.presence))
     }
@@ -168,8 +184,9 @@ impl Doing {
     /// When the patience with it ends, and why.
     fn end(self) -> Option<(Instant, Farewell)> {
         match self {
-            Self { answers: 0, since, is_asking: true } => Some((since + HEAD, Farewell::NoRequest)),
-            Self { answers: 0, since, is_asking: false } => Some((since + IDLE, Farewell::Idle)),
+            Self { answers: 0, since, is_asking: true, .. } => Some((since + HEAD, Farewell::NoRequest)),
+            Self { answers: 0, since, is_asking: false, .. } => Some((since + IDLE, Farewell::Idle)),
+            Self { since, is_shared: true, .. } => Some((since + STALL, Farewell::Stalled)),
             Self { .. } => None,
         }
     }
@@ -184,6 +201,17 @@ impl Drop for Guest {
 /// A request that is being answered.
 #[derive(Debug)]
 pub(super) struct Answering(Arc<Presence>);
+
+impl Hold for Answering {
+    fn sent(&self) {
+        self.0.doing.send_if_modified(|doing| {
+            if doing.is_shared {
+                doing.since = Instant::now();
+            }
+            doing.is_shared
+        });
+    }
+}
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -230,6 +258,22 @@ mod tests {
         drop(guest.asked());
         assert_eq!(goes_within(&guest, IDLE - MOMENT).await, None);
         assert_eq!(goes_within(&guest, 2 * MOMENT).await, Some(Farewell::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_many_answers_share_is_closed_when_none_of_them_moves() {
+        let guest = Crowd::new(1).let_in().unwrap();
+        guest.shares();
+        // What keeps such a connection alive is no request.
+        guest.sent_something();
+        assert_eq!(goes_within(&guest, HEAD + MOMENT).await, None);
+        let (first, second) = (guest.asked(), guest.asked());
+        assert_eq!(goes_within(&guest, STALL - MOMENT).await, None);
+        first.sent();
+        assert_eq!(goes_within(&guest, STALL - MOMENT).await, None);
+        assert_eq!(goes_within(&guest, 2 * MOMENT).await, Some(Farewell::Stalled));
+        drop((first, second));
+        assert_eq!(goes_within(&guest, IDLE - MOMENT).await, None);
     }
 
     #[tokio::test(start_paused = true)]

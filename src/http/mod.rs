@@ -13,14 +13,17 @@ mod reception;
 mod rendering;
 mod routes;
 mod targets;
+mod web_config;
 
 pub use address::{InvalidListenAddress, InvalidTelemetryPath, ListenAddress, TelemetryPath};
 pub use readiness::Readiness;
+pub use web_config::{Problems, Unusable, WebConfig};
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +34,8 @@ use tracing::{info, warn};
 
 use self::crowd::Crowd;
 use self::places::Places;
-use self::reception::receive;
+use self::reception::{House, receive};
+use self::web_config::Guard;
 use crate::board::Board;
 use crate::exposition::Exposition;
 
@@ -50,6 +54,8 @@ pub struct Config {
     pub telemetry_path: TelemetryPath,
     /// How many requests are answered at once, health and readiness aside; as many as come where there is none.
     pub max_requests: Option<NonZero<usize>>,
+    /// The file that says who may read and how connections are made safe; everybody may, and they are not, where there is none.
+    pub web_config: Option<PathBuf>,
 }
 
 /// What the routes serve from.
@@ -63,12 +69,28 @@ pub struct Served {
     pub readiness: Arc<Readiness>,
 }
 
-/// An address could not be listened on.
+/// The server cannot begin.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {error}; name another with --web.listen-address")]
-pub struct BindError {
-    address: ListenAddress,
-    error: io::Error,
+pub enum BindError {
+    /// An address could not be listened on.
+    #[error("cannot listen on {address}: {error}; name another with --web.listen-address")]
+    Address {
+        /// The address.
+        address: ListenAddress,
+        /// Why.
+        error: io::Error,
+    },
+    /// The web configuration is of no use.
+    #[error(transparent)]
+    WebConfig(#[from] Unusable),
+}
+
+/// Reads a web configuration, and what it names.
+///
+/// # Errors
+/// When it cannot be used; says all that is wrong.
+pub async fn check(web_config: &Path) -> Result<(), Unusable> {
+    Guard::open(web_config).await.map(drop)
 }
 
 /// A server that holds its addresses and does not answer yet.
@@ -77,21 +99,26 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     telemetry_path: TelemetryPath,
     places: Places,
+    guard: Option<Arc<Guard>>,
 }
 
 impl Server {
     /// Takes the addresses.
     ///
     /// # Errors
-    /// When one of them cannot be had.
+    /// When one of them cannot be had, or the web configuration is of no use.
     pub async fn bind(config: &Config) -> Result<Self, BindError> {
+        let guard = match &config.web_config {
+            Some(file) => Some(Arc::new(Guard::open(file).await?)),
+            None => None,
+        };
         let mut listeners = Vec::new();
         for address in &config.listen_addresses {
             let bound = address.bind().await;
-            listeners.push(bound.map_err(|error| BindError { address: address.clone(), error })?);
+            listeners.push(bound.map_err(|error| BindError::Address { address: address.clone(), error })?);
         }
         let places = Places::new(config.max_requests);
-        Ok(Self { listeners, telemetry_path: config.telemetry_path.clone(), places })
+        Ok(Self { listeners, telemetry_path: config.telemetry_path.clone(), places, guard })
     }
 
     /// The addresses that were taken, with the ports that the system chose where 0 was asked for.
@@ -107,13 +134,14 @@ impl Server {
     /// # Errors
     /// When a listener cannot be used.
     pub async fn serve(self, served: Served, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let router = routes::router(&self.telemetry_path, self.places, served);
+        let router = routes::router(&self.telemetry_path, self.places, self.guard.clone(), served);
+        let house = House { router, guard: self.guard };
         let crowd = Crowd::new(MAX_CONNECTIONS);
         let (stopping, stopped) = watch::channel(false);
         let mut receptions = JoinSet::new();
         for listener in self.listeners {
             info!(address = %listener.local_addr()?, "listening");
-            receptions.spawn(receive(listener, router.clone(), crowd.clone(), stopped.clone()));
+            receptions.spawn(receive(listener, house.clone(), crowd.clone(), stopped.clone()));
         }
         tokio::select! {
             () = stop => {}

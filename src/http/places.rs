@@ -8,9 +8,9 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::held::holding;
+use super::held::{Hold, holding};
 
 /// The places that there are.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Places {
     free: Arc<Semaphore>,
     all: usize,
 }
+
+impl Hold for OwnedSemaphorePermit {}
 
 impl Places {
     /// So many places; as many as anybody may want where there is no limit.
@@ -36,5 +38,5 @@ pub(super) async fn admit(State(places): State<Places>, request: Request, next: 
         );
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     };
-    next.run(request).await.map(|body| holding(body, place))
+    next.run(request).await.map(|body| holding(body, place, usize::MAX))
 }

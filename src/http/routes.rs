@@ -1,6 +1,7 @@
 //! The paths and their answers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +20,7 @@ use super::page::View;
 use super::places::{Places, admit};
 use super::rendering::Rendering;
 use super::targets::{Targets, targets};
+use super::web_config::{self, Guard};
 use super::{Served, TelemetryPath};
 use crate::exposition::{Encoding, Format, Selection};
 use crate::model::{JobId, ObjectType};
@@ -29,9 +31,15 @@ type Pairs = Vec<(String, String)>;
 /// Why there is no answer.
 pub(super) type Refused = (StatusCode, String);
 
-pub(super) fn router(telemetry_path: &TelemetryPath, places: Places, served: Served) -> Router {
+pub(super) fn router(
+    telemetry_path: &TelemetryPath,
+    places: Places,
+    guard: Option<Arc<Guard>>,
+    served: Served,
+) -> Router {
+    let is_tls = guard.as_ref().is_some_and(|guard| guard.is_tls());
     let rendering = Rendering::new(served.clone(), telemetry_path);
-    let at = Targets { served: served.clone(), telemetry_path: telemetry_path.clone() };
+    let at = Targets { served: served.clone(), telemetry_path: telemetry_path.clone(), is_tls };
     let mut made = Router::new().route("/api/v1/jobs", get(jobs)).route("/api/v1/schema", get(schema));
     if telemetry_path.as_str() != "/" {
         made = made.route("/", get(page));
@@ -47,7 +55,12 @@ pub(super) fn router(telemetry_path: &TelemetryPath, places: Places, served: Ser
         .route("/-/ready", get(ready))
         .with_state(served);
     let all = router.merge(limited).fallback(async || (StatusCode::NOT_FOUND, "Not found. The start page is at /.\n"));
-    all.layer(map_response(protect))
+    let guarded = match guard {
+        // Before any other work, on every path.
+        Some(guard) => all.layer(from_fn_with_state(guard, web_config::guard)),
+        None => all,
+    };
+    guarded.layer(map_response(protect))
 }
 
 async fn ready(State(served): State<Served>) -> Response {

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, HOST};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -19,6 +19,8 @@ use crate::model::{JobId, JobReport};
 pub(super) struct Targets {
     pub(super) served: Served,
     pub(super) telemetry_path: TelemetryPath,
+    /// Whether this is served over TLS.
+    pub(super) is_tls: bool,
 }
 
 /// Targets with the same labels; here always one target.
@@ -29,8 +31,8 @@ struct Group<'a> {
 }
 
 /// One target for each job that is followed, by id. They are where the request was sent to: what leads here leads there.
-pub(super) async fn targets(State(targets): State<Targets>, headers: HeaderMap) -> Result<Response, Refused> {
-    let host = host(&headers).ok_or_else(|| {
+pub(super) async fn targets(State(targets): State<Targets>, uri: Uri, headers: HeaderMap) -> Result<Response, Refused> {
+    let host = host(&uri, &headers).ok_or_else(|| {
         let text = "The targets are at the host that the request names, and it names none: expected one field \
             `Host: NAME` or `Host: NAME:PORT`.\n";
         (StatusCode::BAD_REQUEST, text.to_owned())
@@ -53,14 +55,20 @@ impl Targets {
             ("__meta_drs_job_name", told(|report| &report.details.name)),
             ("__meta_drs_region", told(|report| &report.region)),
         ]);
+        if self.is_tls {
+            labels.insert("__scheme__", "https".to_owned());
+        }
         // To Prometheus an empty label is none.
         labels.retain(|_, value| !value.is_empty());
         Group { targets: [host], labels }
     }
 }
 
-/// The host that a request names, with its port where it names one.
-fn host(headers: &HeaderMap) -> Option<&str> {
+/// The host that a request names, with its port where it names one. With HTTP/2 it is a part of the address.
+fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    if let Some(authority) = uri.authority() {
+        return Some(authority.as_str()).filter(|host| is_host(host));
+    }
     let mut named = headers.get_all(HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else { return None };
     host.to_str().ok().filter(|host| is_host(host))

@@ -25,12 +25,16 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
 ];
 
 /// For each crate that is at home in some modules only, those modules.
-const AT_HOME: [(&str, &[&str]); 14] = [
+const AT_HOME: [(&str, &[&str]); 18] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
     ("reqwest", &["auth", "cloud", "drs"]),
-    ("figment", &["config"]),
+    ("rustls", &["http"]),
+    ("tokio_rustls", &["http"]),
+    ("x509_cert", &["http"]),
+    ("bcrypt", &["http"]),
+    ("figment", &["config", "http"]),
     ("clap", &["cli", "telemetry"]),
     ("anyhow", &["app", "cli"]),
     ("procfs", &["exposition"]),
