@@ -1,5 +1,6 @@
 //! The command line: flags in Prometheus's style, and what the process exits with.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -63,8 +64,8 @@ struct Web {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", global = true)]
     telemetry_path: TelemetryPath,
     /// The file that says who may read: TLS, passwords and more, in the format of Prometheus's exporters.
-    #[arg(long = "web.config.file", value_name = "FILE", default_value = "", hide_default_value = true, global = true)]
-    web_config: PathBuf,
+    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    web_config: Option<OsString>,
     /// How many requests are answered at once; more are refused with 503. 0 for any number.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40, global = true)]
     max_requests: usize,
@@ -128,7 +129,8 @@ impl Web {
             listen_addresses,
             telemetry_path: self.telemetry_path,
             max_requests: NonZero::new(self.max_requests),
-            web_config: Some(self.web_config).filter(|file| !file.as_os_str().is_empty()),
+            // As for the exporters that share the format, an empty name is none.
+            web_config: self.web_config.filter(|file| !file.is_empty()).map(PathBuf::from),
         };
         Options { http, own_metrics: !self.disable_exporter_metrics }
     }
