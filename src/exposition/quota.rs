@@ -38,6 +38,11 @@ impl Quota {
         Self { most: most.into(), jobs: Mutex::default() }
     }
 
+    /// Gives each job so many from now on. What its types have beyond it goes with the next listing of one of them.
+    pub(super) fn set_most(&self, most: u64) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
     /// How many series each job has at most.
     pub(super) fn most(&self) -> u64 {
         self.most.load(Ordering::Relaxed)

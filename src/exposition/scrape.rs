@@ -167,6 +167,11 @@ impl Exposition {
         Ok(())
     }
 
+    /// Gives each job so many series at most, each type from its next listing on.
+    pub fn set_max_series_per_job(&self, most: u32) {
+        self.quota.set_most(most.into());
+    }
+
     /// Shows nothing of a job any more.
     pub fn forget(&self, job: &JobId) {
         self.groups.retain(|key| key.job != *job);
