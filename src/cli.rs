@@ -69,6 +69,9 @@ struct Web {
     /// How many requests are answered at once; more are refused with 503. 0 for any number.
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 40, global = true)]
     max_requests: usize,
+    /// Reread the configuration on POST /-/reload as well, and not on SIGHUP alone.
+    #[arg(long = "web.enable-lifecycle", global = true)]
+    enable_lifecycle: bool,
     /// Leave out the metrics of the exporter itself: its build and its process.
     #[arg(long = "web.disable-exporter-metrics", global = true)]
     disable_exporter_metrics: bool,
@@ -132,7 +135,7 @@ impl Web {
             // As for the exporters that share the format, an empty name is none.
             web_config: self.web_config.filter(|file| !file.is_empty()).map(PathBuf::from),
         };
-        Options { http, own_metrics: !self.disable_exporter_metrics }
+        Options { http, own_metrics: !self.disable_exporter_metrics, lifecycle: self.enable_lifecycle }
     }
 }
 

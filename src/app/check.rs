@@ -9,8 +9,9 @@ use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
+use super::Metrics;
 use super::crew::found;
-use super::{Metrics, connect};
+use super::plan::connect;
 use crate::config::{Account, Config, Job};
 use crate::drs::{self, ApiError, Class, Tally};
 use crate::poller::{Discovery, Lister, NoRoster};
@@ -52,7 +53,7 @@ impl Asking<'_> {
         let client = match connect(self.account, metrics).await {
             Ok(client) => client,
             Err(error) => {
-                self.tell(&format!("{error:#}"))?;
+                self.tell(&error.to_string())?;
                 return Ok(false);
             }
         };

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Exporter, Options, stop_signal};
+use super::reload::Source;
+use super::{Exporter, Options, hangup_signal, stop_signal};
 use crate::auth::{self, Secret, Way};
 use crate::cloud::Network;
 use crate::config::{Account, Config, Job};
@@ -26,15 +27,16 @@ const STALL_AFTER: Duration = Duration::from_secs(30);
 /// # Errors
 /// When an address cannot be had, or a part of it fails.
 pub async fn run(options: &Options) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let (stop, hangup) = (stop_signal()?, hangup_signal()?);
     let world = simulator::Config::default();
     let simulator = Simulator::bind(world.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let simulated = simulator.address();
     let jobs = simulator.job_ids();
-    let exporter = Exporter::new(config(&world, simulated, &jobs)?, options).await?;
+    let source = Source::Nowhere("the demo has no configuration file");
+    let exporter = Exporter::new(config(&world, simulated, &jobs)?, source, options).await?;
     introduce(&exporter, options, &world, simulated, &jobs).context("cannot write to standard output")?;
     tokio::select! {
-        ended = exporter.run(stop) => ended,
+        ended = exporter.run(stop, hangup) => ended,
         ended = simulator.serve() => ended.context("the simulated DRS failed"),
     }
 }

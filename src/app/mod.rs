@@ -4,7 +4,9 @@ pub mod check;
 mod crew;
 pub mod demo;
 pub mod once;
+mod plan;
 mod publisher;
+mod reload;
 mod replace;
 pub mod simulate;
 mod state_file;
@@ -16,22 +18,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use prometheus_client::registry::Registry;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::board::Board;
-use crate::config::{Account, Config};
+use crate::config::Config;
 use crate::drs;
 use crate::exposition::Exposition;
-use crate::http::{self, Readiness, Served, Server};
-use crate::poller::{self, Lister, Memory};
-use crew::{Crew, Shared};
+use crate::http::{self, Lifecycle, Readiness, Rereading, Served, Server};
+use crate::poller::{self, Memory};
+use crew::{Crew, Order, Shared, longest_interval};
+use plan::Planner;
 use publisher::Publisher;
+use reload::{Reloader, Source};
 use state_file::StateFile;
 use workshop::Workshop;
 
@@ -45,6 +49,8 @@ pub struct Options {
     pub http: http::Config,
     /// Whether it tells of its own build and process as well.
     pub own_metrics: bool,
+    /// Whether it can be asked over HTTP to reread the configuration.
+    pub lifecycle: bool,
 }
 
 /// Follows the jobs of a configuration until the process is asked to stop.
@@ -52,12 +58,14 @@ pub struct Options {
 /// # Errors
 /// When something is wrong with the configuration, an address cannot be had, or a part fails.
 pub async fn run(config_file: &Path, options: &Options) -> anyhow::Result<()> {
+    // First of all: a signal that comes during the start is kept until there is something to reread.
+    let hangup = hangup_signal()?;
     let config = Config::load(config_file)?;
     if config.state_file.is_none() {
         info!("how long objects have stood still is measured from now on; `state_file` keeps it over a restart");
     }
     let stop = stop_signal()?;
-    Exporter::new(config, options).await?.run(stop).await
+    Exporter::new(config, Source::File(config_file.to_owned()), options).await?.run(stop, hangup).await
 }
 
 /// An exporter that holds its addresses and is ready to run.
@@ -65,7 +73,10 @@ pub async fn run(config_file: &Path, options: &Options) -> anyhow::Result<()> {
 pub struct Exporter {
     server: Server,
     served: Served,
-    crews: Vec<(Crew, Option<Lister>)>,
+    crew: Crew,
+    orders: mpsc::Receiver<Order>,
+    reloader: Reloader,
+    rereadings: mpsc::Receiver<Rereading>,
     state_file: Option<StateFile>,
 }
 
@@ -74,23 +85,27 @@ impl Exporter {
     ///
     /// # Errors
     /// When an address cannot be had, or an account cannot be used.
-    pub async fn new(config: Config, options: &Options) -> anyhow::Result<Self> {
+    async fn new(config: Config, source: Source, options: &Options) -> anyhow::Result<Self> {
         let server = Server::bind(&options.http).await?;
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let shared = shared(&config, registry, options.own_metrics)?;
-        let state_file =
-            config.state_file.map(|path| StateFile::open(path, shared.memory.clone(), config.poller.stall_after));
-        let mut crews = Vec::new();
-        for account in config.accounts {
-            let client = connect(&account, &metrics).await?;
-            let lister = account.discovery.clone().map(|discovery| {
-                Lister::new(Arc::clone(&client), discovery, config.poller.stale_after, metrics.discovery.clone())
-            });
-            crews.push((Crew::new(account, client, shared.clone()), lister));
-        }
-        let served = Served { exposition: shared.exposition, board: shared.board, readiness: shared.readiness };
-        Ok(Self { server, served, crews, state_file })
+        let shared = shared(&config, registry, options.own_metrics, &metrics)?;
+        let stall_after = watch::Sender::new(config.poller.stall_after);
+        let remembered = |path| StateFile::open(path, shared.memory.clone(), stall_after.subscribe());
+        let state_file = config.state_file.clone().map(remembered);
+        let mut planner = Planner::new(metrics);
+        let drawn = planner.draw(&config).await.map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            anyhow!(problems.join("\n"))
+        })?;
+        let crew = Crew::new(planner.adopt(drawn), shared.clone());
+        let (orders, ordered) = mpsc::channel(1);
+        let Shared { exposition, board, readiness, memory, .. } = shared;
+        let reloader =
+            Reloader { source, config, planner, exposition: Arc::clone(&exposition), memory, stall_after, orders };
+        let (lifecycle, rereadings) = Lifecycle::new();
+        let served = Served { exposition, board, readiness, lifecycle: options.lifecycle.then_some(lifecycle) };
+        Ok(Self { server, served, crew, orders: ordered, reloader, rereadings, state_file })
     }
 
     /// The addresses it serves at.
@@ -101,25 +116,17 @@ impl Exporter {
         Ok(self.server.addresses()?)
     }
 
-    /// Follows and serves until `stop`; then requests under way may end, polls are given up, and the state is saved.
+    /// Follows and serves until `stop`; then requests under way may end, polls are given up, and the state is saved. Rereads the
+    /// configuration when somebody hangs up.
     ///
     /// # Errors
     /// When a listener fails, or a task ends, which none should: then the whole process is better started anew.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub async fn run(self, stop: impl Future<Output = ()>, hangup: Signal) -> anyhow::Result<()> {
         let workshop = Workshop::new()?;
         let mut following = JoinSet::new();
-        for (crew, lister) in self.crews {
-            // One list at a time: the next one is not asked for before the last one was taken in.
-            let (lists, taken) = mpsc::channel(1);
-            following.spawn_on(crew.run(taken), workshop.handle());
-            if let Some(lister) = lister {
-                let listing = async move {
-                    // A send fails only where the crew has ended, which is told then.
-                    match lister.run(async |list| drop(lists.send(list).await)).await {}
-                };
-                following.spawn_on(listing, workshop.handle());
-            }
-        }
+        following.spawn_on(self.crew.run(self.orders), workshop.handle());
+        let reloading = self.reloader.serve(hangup, self.rereadings);
+        following.spawn_on(async move { match reloading.await {} }, workshop.handle());
         let (following_ends, following_ended) = oneshot::channel::<()>();
         let keeping = self.state_file.map(|file| tokio::spawn(file.keep(async { drop(following_ended.await) })));
         let ended = tokio::select! {
@@ -143,6 +150,7 @@ impl Exporter {
 }
 
 /// The metrics of whatever asks the cloud.
+#[derive(Debug)]
 struct Metrics {
     drs: drs::Metrics,
     discovery: poller::Metrics,
@@ -155,31 +163,19 @@ impl Metrics {
 }
 
 /// What all accounts share. Not ready until all that is known at the start was tried once, but for two intervals at most.
-fn shared(config: &Config, registry: Registry, own_metrics: bool) -> anyhow::Result<Shared> {
+fn shared(config: &Config, registry: Registry, own_metrics: bool, metrics: &Metrics) -> anyhow::Result<Shared> {
     let exposition = Arc::new(Exposition::new(config.exposition.clone(), registry, own_metrics)?);
-    let longest = config.accounts.iter().map(Crew::longest_interval).max().unwrap_or_default();
+    let longest = config.accounts.iter().map(longest_interval).max().unwrap_or_default();
     let readiness = Arc::new(Readiness::new(longest * 2));
     let board = Arc::new(Board::default());
     let publisher = Publisher::new(Arc::clone(&exposition), Arc::clone(&board), Arc::clone(&readiness));
-    Ok(Shared {
-        poller: config.poller.clone(),
-        exposition,
-        board,
-        readiness,
-        publisher,
-        taken: Arc::default(),
-        memory: Memory::default(),
-    })
+    let (memory, discovery) = (Memory::default(), metrics.discovery.clone());
+    Ok(Shared { exposition, board, readiness, publisher, memory, discovery })
 }
 
-/// The connection of one account.
-async fn connect(account: &Account, metrics: &Metrics) -> anyhow::Result<Arc<drs::Account>> {
-    for endpoint in [&account.drs.endpoint].into_iter().chain(&account.drs.auth.iam_endpoint) {
-        if endpoint.is_exposed() {
-            warn!(account = account.drs.account, %endpoint, "secrets cross the network unencrypted; use https");
-        }
-    }
-    Ok(Arc::new(drs::Account::new(account.drs.clone(), metrics.drs.clone()).await?))
+/// Hears SIGHUP from now on, which does not end the process any more, also where nobody listens.
+fn hangup_signal() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot listen to SIGHUP")
 }
 
 /// Ends when the process is asked to stop, by SIGTERM or SIGINT.

@@ -11,12 +11,13 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 
 use super::crew::{JobTasks, found, tasks};
+use super::plan::{Office, connect, demand};
 use super::replace::replace;
-use super::{Metrics, Shared, connect, shared};
+use super::{Metrics, Shared, shared};
 use crate::config::{Account, Config};
 use crate::exposition::{Encoding, Exposition, Format, Selection};
 use crate::model::Outcome;
-use crate::poller::{Demand, Lister};
+use crate::poller::{self, Lister};
 
 /// Who may read the file that is written: everybody, as the collector runs as another user.
 const READABLE: u32 = 0o644;
@@ -30,8 +31,9 @@ pub async fn run(config_file: &Path, output: Option<PathBuf>, bars: &MultiProgre
     let config = Config::load(config_file)?;
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    let shared = shared(&config, registry, false)?;
-    let accounts = config.accounts.into_iter().map(|account| poll(account, &shared, &metrics, bars));
+    let shared = shared(&config, registry, false, &metrics)?;
+    let poller = &config.poller;
+    let accounts = config.accounts.into_iter().map(|account| poll(account, poller, &shared, &metrics, bars));
     let polled: Vec<anyhow::Result<bool>> = join_all(accounts).await;
     let mut well = true;
     for account in polled {
@@ -52,17 +54,24 @@ pub async fn run(config_file: &Path, output: Option<PathBuf>, bars: &MultiProgre
 }
 
 /// Polls the jobs of one account.
-async fn poll(account: Account, shared: &Shared, metrics: &Metrics, bars: &MultiProgress) -> anyhow::Result<bool> {
+async fn poll(
+    account: Account,
+    poller: &poller::Config,
+    shared: &Shared,
+    metrics: &Metrics,
+    bars: &MultiProgress,
+) -> anyhow::Result<bool> {
     let client = connect(&account, metrics).await?;
-    let demand = Demand::new(&account.drs.account, account.drs.limits.requests_per_second);
+    let office = Office { demand: demand(&account), account, client, formerly: None };
+    let Office { account, client, .. } = &office;
     let bar = bar(bars, &account.drs.account);
     let mut well = true;
     let mut jobs = account.jobs.clone();
     let mut roster = None;
     if let Some(discovery) = account.discovery.clone() {
         bar.set_message("lists the jobs");
-        let stale_after = shared.poller.stale_after;
-        let mut lister = Lister::new(Arc::clone(&client), discovery.clone(), stale_after, metrics.discovery.clone());
+        let stale_after = poller.stale_after;
+        let mut lister = Lister::new(Arc::clone(client), discovery.clone(), stale_after, metrics.discovery.clone());
         match lister.list().await {
             Ok(listed) => {
                 let others = listed.listed.values().filter(|job| discovery.takes(job));
@@ -75,7 +84,7 @@ async fn poll(account: Account, shared: &Shared, metrics: &Metrics, bars: &Multi
     }
     let mut polls = JoinSet::new();
     for job in &jobs {
-        let JobTasks { groups, overview, sightings } = tasks(&account, &client, &demand, shared, job);
+        let JobTasks { groups, overview, sightings } = tasks(&office, poller, shared, job);
         if let Some(roster) = &roster {
             roster.tell(&job.id, &sightings);
         }

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, info, warn};
@@ -29,14 +30,15 @@ const ANEW: &str = "how long objects have stood still, and how fast they go, is 
 pub(super) struct StateFile {
     path: PathBuf,
     memory: Memory,
-    stall_after: Duration,
+    /// As the configuration has it now.
+    stall_after: watch::Receiver<Duration>,
     /// What is wrong with saving. Held while it is saved, so that no older state can come in the place of a newer one.
     complaint: Arc<Mutex<Complaint>>,
 }
 
 impl StateFile {
     /// Reads what a process before has left, if it can be used, and sets the file aside if not.
-    pub(super) fn open(path: PathBuf, memory: Memory, stall_after: Duration) -> Self {
+    pub(super) fn open(path: PathBuf, memory: Memory, stall_after: watch::Receiver<Duration>) -> Self {
         // A link to a file stays one, also where that file is set aside.
         let this = Self { path: place(&path), memory, stall_after, complaint: Arc::default() };
         let file = this.path.display();
@@ -59,10 +61,14 @@ impl StateFile {
         this
     }
 
+    fn stall_after(&self) -> Duration {
+        *self.stall_after.borrow()
+    }
+
     /// Takes in what is in the file, and gives how many groups that is; nothing where there is no file.
     fn restore(&self) -> anyhow::Result<Option<usize>> {
         let Some(saved) = read(&self.path)? else { return Ok(None) };
-        Ok(Some(self.memory.restore(&saved, self.stall_after)?))
+        Ok(Some(self.memory.restore(&saved, self.stall_after())?))
     }
 
     /// Saves now, which shows whether it can be done; then whenever something has changed, but not all the time; and at last
@@ -103,7 +109,7 @@ impl StateFile {
     fn write(&self) -> bool {
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, started) = (self.path.display(), Instant::now());
-        let written = replace(&self.path, PRIVATE, |out| self.memory.save(out, self.stall_after));
+        let written = replace(&self.path, PRIVATE, |out| self.memory.save(out, self.stall_after()));
         let good = written.is_ok();
         match complaint.hear(written.err().map(|error| error.to_string())) {
             News::Bad(problem) => {

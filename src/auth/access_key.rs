@@ -23,7 +23,7 @@ const X_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-security-token")
 const SECTION: &str = "basic";
 
 /// Where an access key is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AccessKey {
     /// Each part is given.
     Given {

@@ -31,7 +31,7 @@ const X_METADATA_TOKEN_TTL_SECONDS: HeaderName = HeaderName::from_static("x-meta
 const SESSION_SECONDS: &str = "21600";
 
 /// The agency of the host.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agency {
     /// Where the metadata service is, if not where it is on every host of the cloud.
     pub endpoint: Option<Endpoint>,

@@ -101,6 +101,27 @@ impl Nature {
 }
 
 impl Attempts {
+    /// The proof is another one from now on, of which nothing is known: one request may try it at once, as far as the attempts
+    /// before it leave room.
+    pub(super) fn proof_changed(&self) {
+        let mut log = self.log();
+        let why = match &log.standing {
+            Standing::Doubted(doubt) => doubt.why.clone(),
+            Standing::Unknown | Standing::Trusted => "its log-in was changed again and again".to_owned(),
+        };
+        // Whatever it is made of: the doubt has ended, and only the window counts.
+        log.doubt(Doubt { not_before: Instant::now(), made_of: 0, why });
+        drop(log);
+        self.judged.notify_waiters();
+    }
+
+    /// Whether anything that was tried still counts, or is under way.
+    pub(super) fn count(&self) -> bool {
+        let mut log = self.log();
+        log.forget(Instant::now());
+        !log.made.is_empty() || log.under_way > 0
+    }
+
     /// Waits until a request may be sent, and counts it as under way.
     pub(super) async fn admit(&self, way: &dyn Prove) -> Result<Ticket, Error> {
         loop {

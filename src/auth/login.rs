@@ -1,5 +1,6 @@
 //! What an account uses: proves its requests, learns from what becomes of them, and knows its project.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Request;
@@ -10,7 +11,7 @@ use super::attempts::{Attempts, Ticket};
 use super::lease::Lease;
 use super::password::User;
 use super::token::Token;
-use super::{Config, Error, Metrics, Place, Proof, Prove, Way, agency, chain, iam, password};
+use super::{Config, Error, Metrics, Place, Proof, Prove, Way, agency, iam, password};
 use crate::cloud::{self, Http, Network, ProjectId};
 
 /// How long the answer to a vain question for the project is believed, so that each poll does not ask anew.
@@ -20,7 +21,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Login {
     way: Box<dyn Prove>,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
     account: String,
     network: Network,
     cloud_metrics: cloud::Metrics,
@@ -45,18 +46,19 @@ pub struct Pass<'a> {
 }
 
 impl Login {
-    /// Prepares the log-in; nothing is asked of the cloud yet.
+    /// Prepares the log-in, by a configuration that is [`Config::resolved`]; nothing is asked of the cloud yet. It comes in the
+    /// place of the one `before`, whose attempts still count.
     ///
     /// # Errors
-    /// When the HTTP client for IAM cannot be made, or the vendor's file of credentials is of no use.
-    pub async fn new(
+    /// When the HTTP client for IAM cannot be made.
+    pub fn new(
         account: &str,
         config: Config,
         network: &Network,
         metrics: Metrics,
         cloud_metrics: cloud::Metrics,
+        before: Option<&Self>,
     ) -> Result<Self, Error> {
-        let config = if matches!(config.way, Way::Chain) { chain::resolve(account, config).await? } else { config };
         let place = Place { iam: config.iam_endpoint, region: config.region, project: config.project_id };
         let way: Box<dyn Prove> = match config.way {
             Way::Token(secret) => Box::new(Token(secret)),
@@ -66,7 +68,7 @@ impl Login {
                 let lease = Lease::new(account, password::AHEAD, metrics);
                 Box::new(User { user, http, place: place.clone(), lease })
             }
-            // The chain was resolved above, to anything but itself.
+            // It is resolved, to anything but itself.
             Way::Chain => return Err(Error::NoIam),
             Way::Agency(agency) => {
                 let metadata = agency.endpoint()?;
@@ -77,15 +79,26 @@ impl Login {
             }
         };
         let project = place.project.clone().map_or(Project::Unknown, Project::Known);
+        let attempts = before.map(|before| Arc::clone(&before.attempts)).unwrap_or_default();
         Ok(Self {
             way,
-            attempts: Attempts::default(),
+            attempts,
             account: account.to_owned(),
             network: network.clone(),
             cloud_metrics,
             place,
             project: Mutex::new(project),
         })
+    }
+
+    /// It is used from now on in the place of one before, and proves something else.
+    pub fn takes_over(&self) {
+        self.attempts.proof_changed();
+    }
+
+    /// Whether attempts still count that were made with it, or with one before.
+    pub fn has_attempts(&self) -> bool {
+        self.attempts.count()
     }
 
     /// Whether there is any use in asking now.

@@ -42,7 +42,7 @@ use crate::cloud::{BuildError, Endpoint, InvalidEndpoint, ProjectId, Region, Ser
 use attempts::Attempts;
 
 /// How an account logs in, and where.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The way in.
     pub way: Way,
@@ -55,7 +55,7 @@ pub struct Config {
 }
 
 /// A way in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Way {
     /// A token that somebody else obtains and renews.
     Token(Secret),
@@ -67,6 +67,16 @@ pub enum Way {
     Agency(Agency),
     /// What the vendor's SDK would find: its environment variables, else its file of credentials, else the host's agency.
     Chain,
+}
+
+impl Config {
+    /// The same with what the vendor's chain finds in its place. It has to be done before there can be a [`Login`].
+    ///
+    /// # Errors
+    /// When the chain finds something that cannot be used.
+    pub async fn resolved(self, account: &str) -> Result<Self, Error> {
+        if matches!(self.way, Way::Chain) { chain::resolve(account, self).await } else { Ok(self) }
+    }
 }
 
 /// What an account uses to log in, once it is known where.
@@ -208,6 +218,9 @@ fn rfc3339(time: SystemTime) -> impl fmt::Display {
     humantime::format_rfc3339_seconds(time.max(SystemTime::UNIX_EPOCH))
 }
 
+/// How a renewal can end.
+const OUTCOMES: [&str; 2] = ["success", "failure"];
+
 /// What is known of the log-ins of all accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -245,7 +258,7 @@ impl Metrics {
 
     fn renewed(&self, account: &str, ends: Option<SystemTime>) {
         let outcome = if ends.is_some() { "success" } else { "failure" };
-        for known in ["success", "failure"] {
+        for known in OUTCOMES {
             let labels = RenewalLabels { account: account.to_owned(), outcome: known };
             self.renewals.get_or_create(&labels).inc_by(u64::from(known == outcome));
         }
@@ -253,5 +266,18 @@ impl Metrics {
         if let Some(seconds) = since_1970.and_then(|since| i64::try_from(since.as_secs()).ok()) {
             self.expiry.get_or_create(&AccountLabels { account: account.to_owned() }).set(seconds);
         }
+    }
+
+    /// Tells nothing of an account any more. It does not log in now.
+    pub fn forget(&self, account: &str) {
+        for outcome in OUTCOMES {
+            self.renewals.remove(&RenewalLabels { account: account.to_owned(), outcome });
+        }
+        self.forget_expiry(account);
+    }
+
+    /// What the account had does not count any more, whenever it would have ended.
+    pub fn forget_expiry(&self, account: &str) {
+        self.expiry.remove(&AccountLabels { account: account.to_owned() });
     }
 }

@@ -17,7 +17,7 @@ use crate::cloud::Http;
 pub(super) const AHEAD: Duration = Duration::from_secs(60 * 60);
 
 /// An IAM user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Password {
     /// The user's name.
     pub user: String,

@@ -21,6 +21,16 @@ pub enum Secret {
     File(PathBuf),
 }
 
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Value(mine), Self::Value(other)) => mine.expose_secret() == other.expose_secret(),
+            (Self::File(mine), Self::File(other)) => mine == other,
+            (Self::Value(_), Self::File(_)) | (Self::File(_), Self::Value(_)) => false,
+        }
+    }
+}
+
 impl Secret {
     /// The secret as it is now. A file is read each time, so that a renewed secret is used by the next request.
     pub(crate) async fn read(&self) -> Result<SecretString, Error> {

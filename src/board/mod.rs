@@ -38,6 +38,11 @@ impl Board {
         self.jobs.publish(report.job.clone(), report);
     }
 
+    /// Shows nothing of one type of a job any more.
+    pub fn forget_type(&self, key: &GroupKey) {
+        self.types.retain(|known| known != key);
+    }
+
     /// Shows nothing of a job any more.
     pub fn forget(&self, job: &JobId) {
         self.types.retain(|key| key.job != *job);

@@ -1,7 +1,10 @@
 //! One request and its answer: by which way, how long, and how much of it is taken.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, fs, io};
 
@@ -27,7 +30,7 @@ const BELIEVED_BYTES: u64 = 512 * 1024;
 const DURATION_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The way to the cloud.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// How long one request may take, its body included.
     pub timeout: Duration,
@@ -40,6 +43,16 @@ pub struct Network {
 impl Default for Network {
     fn default() -> Self {
         Self { timeout: Duration::from_secs(10), ca_file: None, proxy: None }
+    }
+}
+
+impl Network {
+    /// A number that is another one when the file of certificates holds something else; nothing where there is none to read.
+    pub fn certificates(&self) -> Option<u64> {
+        let pem = fs::read(self.ca_file.as_ref()?).ok()?;
+        let mut hasher = DefaultHasher::new();
+        pem.hash(&mut hasher);
+        Some(hasher.finish())
     }
 }
 
@@ -299,6 +312,8 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 #[derive(Clone, Debug)]
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
+    /// What the requests are counted by, since the family does not tell.
+    counted: Arc<Mutex<HashSet<RequestLabels>>>,
     duration: Family<OperationLabels, Histogram, fn() -> Histogram>,
 }
 
@@ -319,7 +334,11 @@ impl Metrics {
     /// Makes the counters and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let duration: fn() -> Histogram = || Histogram::new(DURATION_BUCKETS);
-        let metrics = Self { requests: Family::default(), duration: Family::new_with_constructor(duration) };
+        let metrics = Self {
+            requests: Family::default(),
+            counted: Arc::default(),
+            duration: Family::new_with_constructor(duration),
+        };
         registry.register(
             "drs_api_requests",
             "Requests to the cloud, each attempt, by HTTP status or by what went wrong before there was one",
@@ -337,6 +356,24 @@ impl Metrics {
         let account = account.to_owned();
         let labels = RequestLabels { account: account.clone(), operation, status: status.to_owned() };
         self.requests.get_or_create(&labels).inc();
+        self.counted().insert(labels);
         self.duration.get_or_create(&OperationLabels { account, operation }).observe(took.as_secs_f64());
+    }
+
+    /// Tells nothing of an account any more. It makes no requests now.
+    pub fn forget(&self, account: &str) {
+        self.counted().retain(|labels| {
+            let stays = labels.account != account;
+            if !stays {
+                self.requests.remove(labels);
+                self.duration.remove(&OperationLabels { account: account.to_owned(), operation: labels.operation });
+            }
+            stays
+        });
+    }
+
+    // A panic cannot leave the set half changed; so a poisoned lock is as good as any.
+    fn counted(&self) -> MutexGuard<'_, HashSet<RequestLabels>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -92,6 +92,11 @@ impl fmt::Display for Problems {
 }
 
 impl Problems {
+    /// Each of them, in words.
+    pub fn words(&self) -> Vec<String> {
+        self.found.iter().map(ToString::to_string).collect()
+    }
+
     pub(super) fn of(file: &Path) -> Self {
         Self { file: file.to_owned(), overrides: Vec::new(), found: Vec::new() }
     }

@@ -4,7 +4,7 @@
 //! Requests wait in one line. Since a job never has more than a few in it, jobs take turns, however many pages they have.
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use governor::clock::{Clock, DefaultClock};
@@ -27,7 +27,7 @@ pub(super) struct Budget {
     /// Who may take the next request; first come, first served.
     line: Semaphore,
     under_way: Semaphore,
-    pause: Mutex<Pause>,
+    pause: Arc<Mutex<Pause>>,
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +56,18 @@ impl Budget {
             rate: DefaultDirectRateLimiter::direct(quota.allow_burst(burst)),
             line: Semaphore::new(1),
             under_way: Semaphore::new(limits.concurrency),
-            pause: Mutex::default(),
+            pause: Arc::default(),
         }
+    }
+
+    /// The same for other limits. What makes this one pause makes that one pause.
+    pub(super) fn with(&self, limits: &Limits) -> Self {
+        Self { pause: Arc::clone(&self.pause), ..Self::new(limits) }
+    }
+
+    /// Whether the account pauses.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused_until().is_some()
     }
 
     /// Waits until a request may be sent, and counts it as under way for as long as what is returned lives.
@@ -157,6 +167,16 @@ mod tests {
         budget.throttled(Some(20 * SECOND));
         budget.throttled(Some(3 * SECOND));
         drop(budget.admit(far).await.unwrap());
+        assert!(begun.elapsed() >= 20 * SECOND, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_limits_do_not_end_a_pause() {
+        let budget = budget(1000.0, 1000);
+        budget.throttled(Some(20 * SECOND));
+        let other = budget.with(&Limits { requests_per_second: 10.0, ..Limits::default() });
+        let begun = Instant::now();
+        drop(other.admit(begun + 3600 * SECOND).await.unwrap());
         assert!(begun.elapsed() >= 20 * SECOND, "{:?}", begun.elapsed());
     }
 

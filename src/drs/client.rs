@@ -1,5 +1,6 @@
 //! One request to DRS: the attempts at it, within the account's budget and its log-in, and what came of them.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::error::{ApiError, Class, CodeBook, classify, is_empty_result, quota_window};
+use super::tenure::{Tenure, Tenures};
 use super::{Config, Tally, retry};
 use crate::auth::{self, Login};
 use crate::cloud::{self, BuildError, Failure, Http, Kind, ProjectId, Reply, one_line};
@@ -30,10 +32,24 @@ const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 pub struct Account {
     config: Config,
     http: Http,
-    login: Login,
-    budget: Budget,
-    codes: CodeBook,
+    /// What the file of certificates held.
+    certificates: Option<u64>,
+    login: Arc<Login>,
+    budget: Arc<Budget>,
+    codes: Arc<CodeBook>,
     metrics: Metrics,
+    /// Whoever asks holds it: its series go when nobody does any more.
+    _tenure: Arc<Tenure>,
+}
+
+/// What is known of an account that outlives its connection: its attempts to log in, and how long it pauses.
+#[derive(Clone, Debug)]
+pub struct Past {
+    config: Config,
+    certificates: Option<u64>,
+    login: Arc<Login>,
+    budget: Arc<Budget>,
+    codes: Arc<CodeBook>,
 }
 
 /// An account cannot be used.
@@ -68,18 +84,64 @@ pub(super) struct Call<'a> {
 }
 
 impl Account {
-    /// Prepares the connection; nothing is sent yet.
+    /// Prepares the connection, by a configuration that is [`Config::resolved`]; nothing is sent yet. It comes in the place of one
+    /// with the past `before`, once [`Self::takes_over`] was called: no attempt to log in is forgotten, and no pause of the same DRS
+    /// ends early.
     ///
     /// # Errors
     /// When the HTTP client cannot be made, or there is no way to log in.
-    pub async fn new(config: Config, metrics: Metrics) -> Result<Self, AccountError> {
-        let (account, network) = (config.account.as_str(), &config.network);
-        let http = Http::new(account, &config.endpoint, network, metrics.cloud.clone())?;
-        let login = Login::new(account, config.auth.clone(), network, metrics.auth.clone(), metrics.cloud.clone())
-            .await
-            .map_err(|error| AccountError::Login { account: account.to_owned(), error })?;
-        let budget = Budget::new(&config.limits);
-        Ok(Self { config, http, login, budget, codes: CodeBook::default(), metrics })
+    pub fn new(config: Config, metrics: Metrics, before: Option<&Past>) -> Result<Self, AccountError> {
+        let account = config.account.clone();
+        let no_login = |error| AccountError::Login { account: account.clone(), error };
+        let network = &config.network;
+        let certificates = network.certificates();
+        let http = Http::new(&account, &config.endpoint, network, metrics.cloud.clone())?;
+        let same = before.filter(|past| past.config.account == account);
+        let login = match same.filter(|past| past.config.asks_as(&config) && past.certificates == certificates) {
+            Some(past) => Arc::clone(&past.login),
+            None => {
+                let (auth, of_auth, of_cloud) = (config.auth.clone(), metrics.auth.clone(), metrics.cloud.clone());
+                let before = before.map(|past| &*past.login);
+                Arc::new(Login::new(&account, auth, network, of_auth, of_cloud, before).map_err(no_login)?)
+            }
+        };
+        let budget = match before.filter(|past| past.config.endpoint == config.endpoint) {
+            Some(past) if past.config.limits == config.limits => Arc::clone(&past.budget),
+            Some(past) => Arc::new(past.budget.with(&config.limits)),
+            None => Arc::new(Budget::new(&config.limits)),
+        };
+        let codes = same.map(|past| Arc::clone(&past.codes)).unwrap_or_default();
+        let _tenure = metrics.tenure(&account);
+        Ok(Self { config, http, certificates, login, budget, codes, metrics, _tenure })
+    }
+
+    /// Whether a connection by this configuration, which is [`Config::resolved`], would be the same.
+    pub fn is_of(&self, config: &Config) -> bool {
+        self.config == *config && self.certificates == config.network.certificates()
+    }
+
+    /// It is used from now on, in the place of one with the past `before`.
+    pub fn takes_over(&self, before: &Past) {
+        if !Arc::ptr_eq(&self.login, &before.login) {
+            self.metrics.auth.forget_expiry(&self.config.account);
+            self.login.takes_over();
+        }
+    }
+
+    /// What is to be known of it by one that comes in its place.
+    pub fn past(&self) -> Past {
+        Past {
+            config: self.config.clone(),
+            certificates: self.certificates,
+            login: Arc::clone(&self.login),
+            budget: Arc::clone(&self.budget),
+            codes: Arc::clone(&self.codes),
+        }
+    }
+
+    /// Whether both ask the same cloud with the same log-in.
+    pub(super) fn has_login_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.login, &other.login)
     }
 
     /// The account's configuration.
@@ -183,6 +245,23 @@ impl Account {
     }
 }
 
+impl Past {
+    /// The name that the account had.
+    pub fn account(&self) -> &str {
+        &self.config.account
+    }
+
+    /// Whether it asked as an account with this configuration will, whatever its name.
+    pub fn asked_as(&self, config: &Config) -> bool {
+        self.config.asks_as(config)
+    }
+
+    /// Whether there is anything in it that is to be known.
+    pub fn matters(&self) -> bool {
+        self.login.has_attempts() || self.budget.is_paused()
+    }
+}
+
 /// What an answer says, whether it is a success or a failure; nothing where it says that the result is empty.
 fn interpret<T>(reply: &Reply, mut parse: impl FnMut(&[u8]) -> Result<T, String>) -> Result<Option<T>, ApiError> {
     let parsed = reply.status.is_success().then(|| parse(&reply.body));
@@ -236,6 +315,7 @@ pub struct Metrics {
     cloud: cloud::Metrics,
     auth: auth::Metrics,
     budget_wait: Family<AccountLabels, Counter<f64, AtomicU64>>,
+    tenures: Tenures,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -254,7 +334,18 @@ impl Metrics {
             "Time that requests have waited for the account's budget, all of them together",
             budget_wait.clone(),
         );
-        Self { cloud, auth, budget_wait }
+        Self { cloud, auth, budget_wait, tenures: Tenures::default() }
+    }
+
+    /// For as long as somebody holds what is returned, these metrics tell of the account.
+    fn tenure(&self, account: &str) -> Arc<Tenure> {
+        let Self { cloud, auth, budget_wait, .. } = self;
+        let (cloud, auth, budget_wait, name) = (cloud.clone(), auth.clone(), budget_wait.clone(), account.to_owned());
+        self.tenures.of(account, move || {
+            cloud.forget(&name);
+            auth.forget(&name);
+            budget_wait.remove(&AccountLabels { account: name.clone() });
+        })
     }
 
     fn waited(&self, account: &str, waited: Duration) {

@@ -21,7 +21,7 @@ const PAGE_SIZE: u64 = 100;
 const MAX_JOBS: u64 = 100_000;
 
 /// Which jobs the cloud is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     /// Types of jobs; the cloud lists one at a time.
     pub job_types: Vec<JobType>,

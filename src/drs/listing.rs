@@ -100,6 +100,11 @@ impl Job {
         Self { account, id, lane }
     }
 
+    /// Whether the other one is asked for as the same user of the same cloud.
+    pub fn is_asked_as(&self, other: &Self) -> bool {
+        self.account.has_login_of(&other.account)
+    }
+
     /// The job's id.
     pub fn id(&self) -> &JobId {
         &self.id

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `listing` (all pages of one type), `jobs` (which jobs there are, and one as a whole), `client` (one request
 //! and the attempts at it), `wire` (the JSON), `error` (what an answer means), `budget` and `retry` (when to ask, and when to
-//! ask again).
+//! ask again), `tenure` (how long an account's metrics are told).
 
 mod budget;
 mod client;
@@ -10,9 +10,10 @@ mod error;
 mod jobs;
 mod listing;
 mod retry;
+mod tenure;
 mod wire;
 
-pub use client::{Account, AccountError, Metrics};
+pub use client::{Account, AccountError, Metrics, Past};
 pub use error::{ApiError, Class};
 pub use jobs::{Found, JobType, UnknownJobType, Wanted};
 pub use listing::{Intake, Job, ListError, Reading};
@@ -25,7 +26,7 @@ use crate::cloud::{Endpoint, Network};
 use crate::model::ErrorCode;
 
 /// One account: where its DRS is, how to log in, and how much to ask of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The account's name in the configuration, the value of the label `account`.
     pub account: String,
@@ -43,6 +44,25 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl Config {
+    /// The same with what the vendor's chain finds in its place, if that is the way in.
+    ///
+    /// # Errors
+    /// When the chain finds something that cannot be used.
+    pub async fn resolved(self) -> Result<Self, AccountError> {
+        match self.auth.clone().resolved(&self.account).await {
+            Ok(auth) => Ok(Self { auth, ..self }),
+            Err(error) => Err(AccountError::Login { account: self.account, error }),
+        }
+    }
+
+    /// Whether the other one asks the same cloud by the same way, as whoever it is that logs in, so that what was learned with one
+    /// holds for the other.
+    pub fn asks_as(&self, other: &Self) -> bool {
+        (&self.endpoint, &self.network, &self.auth) == (&other.endpoint, &other.network, &other.auth)
+    }
+}
+
 /// What a poll has asked.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -53,7 +73,7 @@ pub struct Tally {
 }
 
 /// How much is asked of the API at once, and how much of an answer is taken.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Requests a second, in the long run; more than 0.
     pub requests_per_second: f64,

@@ -1,10 +1,49 @@
-//! The exporter itself: which build it is, and what the process uses.
+//! The exporter itself: which build it is, whether its configuration holds, and what the process uses.
 
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+/// What is told of the configuration; clones tell the same.
+#[derive(Clone, Debug)]
+pub(super) struct Reloads {
+    successful: Gauge,
+    success_timestamp: Gauge<f64, AtomicU64>,
+}
+
+impl Reloads {
+    /// The one that the process has started with was read just now.
+    pub(super) fn new() -> Self {
+        let new = Self { successful: Gauge::default(), success_timestamp: Gauge::default() };
+        new.tell(true);
+        new
+    }
+
+    /// It was read, or could not be taken over.
+    pub(super) fn tell(&self, success: bool) {
+        self.successful.set(success.into());
+        if success {
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+            self.success_timestamp.set(since_1970.as_secs_f64());
+        }
+    }
+}
+
 /// Registers the metrics that tell of the exporter and not of DRS.
-pub(super) fn register(registry: &mut Registry) {
+pub(super) fn register(registry: &mut Registry, reloads: &Reloads) {
+    registry.register(
+        "drs_exporter_config_last_reload_successful",
+        "Whether the configuration was taken over when it was last to be reread; 1 from the start",
+        reloads.successful.clone(),
+    );
+    registry.register(
+        "drs_exporter_config_last_reload_success_timestamp_seconds",
+        "When the configuration that holds was read",
+        reloads.success_timestamp.clone(),
+    );
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("drs_exporter_build", "Which build of the exporter this is", build);
     #[cfg(target_os = "linux")]

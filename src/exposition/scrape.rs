@@ -11,6 +11,7 @@ use super::body::Body;
 use super::draft::Draft;
 use super::families::Id;
 use super::gzip::{Block, Deflater, Deflaters};
+use super::process::Reloads;
 use super::quota::Quota;
 use super::segment::{Segment, labels_of_group};
 use super::{Config, Encoding, Format, openmetrics, process, text};
@@ -26,6 +27,7 @@ pub struct Exposition {
     jobs: Store<JobId, Segment>,
     deflaters: Arc<Deflaters>,
     registry: Registry,
+    reloads: Reloads,
     text: Frame,
     openmetrics: Frame,
 }
@@ -96,15 +98,16 @@ impl Exposition {
     /// # Errors
     /// When the compressor fails, which it has no reason to do.
     pub fn new(config: Config, mut registry: Registry, own_metrics: bool) -> io::Result<Self> {
+        let reloads = Reloads::new();
         if own_metrics {
-            process::register(&mut registry);
+            process::register(&mut registry, &reloads);
         }
         let deflaters = Arc::<Deflaters>::default();
         let text = deflaters.with(|deflater| Frame::new(Format::Text, deflater))?;
         let openmetrics = deflaters.with(|deflater| Frame::new(Format::OpenMetrics, deflater))?;
         let (quota, config) = (Quota::new(config.max_series_per_job.into()), Arc::new(config));
         let (groups, jobs) = (Store::default(), Store::default());
-        Ok(Self { config, quota, groups, jobs, deflaters, registry, text, openmetrics })
+        Ok(Self { config, quota, groups, jobs, deflaters, registry, reloads, text, openmetrics })
     }
 
     /// Begins to draw up the objects of a listing, which nobody sees before it is published.
@@ -167,9 +170,20 @@ impl Exposition {
         Ok(())
     }
 
+    /// The configuration was to be reread; tells whether it was taken over.
+    pub fn reloaded(&self, success: bool) {
+        self.reloads.tell(success);
+    }
+
     /// Gives each job so many series at most, each type from its next listing on.
     pub fn set_max_series_per_job(&self, most: u32) {
         self.quota.set_most(most.into());
+    }
+
+    /// Shows nothing of one type of a job any more.
+    pub fn forget_type(&self, key: &GroupKey) {
+        self.groups.retain(|known| known != key);
+        self.quota.give_back(key);
     }
 
     /// Shows nothing of a job any more.

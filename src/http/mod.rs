@@ -1,11 +1,12 @@
 //! What the exporter serves: the metrics and where to find them job by job, the status page and its values as JSON, and whether it
-//! lives and is ready.
+//! lives and is ready; and it can be asked to reread its configuration.
 
 mod address;
 mod connection;
 mod crowd;
 mod headers;
 mod held;
+mod lifecycle;
 mod page;
 mod places;
 mod readiness;
@@ -16,6 +17,7 @@ mod targets;
 mod web_config;
 
 pub use address::{InvalidListenAddress, InvalidTelemetryPath, ListenAddress, TelemetryPath};
+pub use lifecycle::{Lifecycle, Reread, Rereading};
 pub use readiness::Readiness;
 pub use web_config::{Problems, Unusable, WebConfig};
 
@@ -67,6 +69,8 @@ pub struct Served {
     pub board: Arc<Board>,
     /// Whether every group was polled once.
     pub readiness: Arc<Readiness>,
+    /// Asks for the configuration to be reread, where that is allowed.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 /// The server cannot begin.

@@ -11,11 +11,12 @@ use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENG
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::stream;
 use tracing::error;
 
 use super::headers::protect;
+use super::lifecycle::reload;
 use super::page::View;
 use super::places::{Places, admit};
 use super::rendering::Rendering;
@@ -47,6 +48,7 @@ pub(super) fn router(
     let limited = Router::new()
         .route(telemetry_path.as_str(), get(metrics))
         .with_state(served.clone())
+        .merge(Router::new().route("/-/reload", post(reload)).with_state(served.lifecycle.clone()))
         .merge(Router::new().route("/sd", get(targets)).with_state(at))
         .merge(made.with_state(rendering))
         .route_layer(from_fn_with_state(places, admit));

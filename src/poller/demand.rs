@@ -33,6 +33,11 @@ impl Demand {
         Self(Arc::new(Shared { account: account.to_owned(), requests_per_second, state: Mutex::default() }))
     }
 
+    /// Whether both are of the same account's polls.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// A poll is to be repeated each `period`, and needs one request at least. Said before it was polled, or those that wait for
     /// their turn would be missing in what all of them need.
     pub(super) fn expects(&self, key: &impl Hash, period: Duration) {

@@ -29,7 +29,7 @@ const MAX_PATTERN_BYTES: usize = 1024 * 1024;
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Which jobs are looked for, and how those that are found are followed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Discovery {
     /// Which jobs the cloud is asked for.
     pub wanted: Wanted,
@@ -46,7 +46,7 @@ pub struct Discovery {
 }
 
 /// Which of the listed jobs are followed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// Jobs in one of these states; all that are not over where none is named.
     pub statuses: Vec<JobStatus>,
@@ -59,6 +59,12 @@ pub struct Filter {
 /// A regular expression for the names of jobs; it may match anywhere in the name.
 #[derive(Clone, Debug)]
 pub struct Pattern(Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
 
 /// The text is no pattern.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +131,11 @@ impl Roster {
 }
 
 impl Discovery {
+    /// Whether the other one lists the same jobs at the same pace, whichever of them it takes.
+    pub fn lists_as(&self, other: &Self) -> bool {
+        (&self.wanted, self.interval) == (&other.wanted, other.interval)
+    }
+
     /// Whether a job of the roster is to be followed.
     pub fn takes(&self, job: &ListedJob) -> bool {
         self.filter.takes(job)
@@ -235,6 +246,13 @@ impl Metrics {
             metrics.last_success.clone(),
         );
         metrics
+    }
+
+    /// Tells nothing of an account any more, whose jobs are not listed now.
+    pub fn forget(&self, account: &str) {
+        let labels = AccountLabels { account: account.to_owned() };
+        self.success.remove(&labels);
+        self.last_success.remove(&labels);
     }
 
     fn listed(&self, account: &str, success: bool) {

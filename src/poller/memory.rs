@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,21 @@ impl Memory {
     /// Forgets a job that is not followed any more.
     pub fn forget(&self, job: &JobId) {
         lock(&self.groups).retain(|key, _| key.job != *job);
+        self.changes.send_replace(());
+    }
+
+    /// Forgets one type of a job, which is not followed any more.
+    pub fn forget_type(&self, key: &GroupKey) {
+        lock(&self.groups).remove(key);
+        self.changes.send_replace(());
+    }
+
+    /// Forgets how fast things go, as is right where the time changes over which that is a mean.
+    pub fn forget_paces(&self) {
+        for group in lock(&self.groups).values() {
+            let mut tracker = lock(&group.tracker);
+            *tracker = mem::take(&mut *tracker).without_pace();
+        }
         self.changes.send_replace(());
     }
 

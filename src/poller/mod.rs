@@ -1,6 +1,6 @@
 //! Follows the jobs: decides when each (job, type) is asked for, asks, and reports what came of it.
 //!
-//! Reading order: `schedule` (when; pure), `round` (one poll), `intake` (a listing, page by page), `progress` and `ranking` (what
+//! Reading order: `schedule` (when; pure), `settings` (what may change meanwhile), `round` (one poll), `intake` (a listing, page by page), `progress` and `ranking` (what
 //! several listings tell together; pure), `memory`, `snapshot` and `timeline` (what that needs to know of the past and the time), `task`
 //! (the loop of one job and type), `overview` (the loop of one job as a whole), `discovery` (which jobs there are), `demand`
 //! (whether all of it fits the budget), `complaint` (what is news in the log).
@@ -15,6 +15,7 @@ mod progress;
 mod ranking;
 mod round;
 mod schedule;
+mod settings;
 mod snapshot;
 mod task;
 mod timeline;
@@ -23,14 +24,15 @@ pub use complaint::{Complaint, News};
 pub use demand::Demand;
 pub use discovery::{Discovery, Filter, InvalidPattern, Lister, Metrics, NoRoster, Pattern, Roster};
 pub use memory::Memory;
-pub use overview::{Followed, Overview, Sighting};
+pub use overview::{Overview, Sighting};
+pub use settings::Settings;
 pub use snapshot::Unusable;
 pub use task::{Draft, JobBell, Publish, Task, Ties};
 
 use std::time::Duration;
 
 /// How the jobs of all accounts are followed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Rows asked for in one request, 1 to 1000.
     pub page_size: u32,

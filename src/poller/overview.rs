@@ -1,5 +1,6 @@
 //! The loop that follows one job as a whole: what it is called, its state, and the cloud's own view of its progress.
 
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,11 @@ use tracing::{debug, info, warn};
 
 use super::complaint::{Complaint, News};
 use super::schedule::{self, Pace};
+use super::settings::{Settings, View};
+use super::task::{Event, wait};
 use super::{Publish, Start, Ties};
 use crate::drs::{ApiError, Class, Job, Tally};
-use crate::model::{JobDetails, JobReport, JobStatus, JobView, ListedJob};
+use crate::model::{JobDetails, JobId, JobReport, JobStatus, JobView, ListedJob};
 
 /// What a list of jobs says of one, and when it was read.
 #[derive(Clone, Debug, Default)]
@@ -35,26 +38,10 @@ pub struct Dated<T> {
     pub until: Instant,
 }
 
-/// Which job is followed, and as whose.
-#[derive(Clone, Debug)]
-pub struct Followed {
-    /// The account's name.
-    pub account: String,
-    /// The account's region; empty where none is named.
-    pub region: String,
-    /// The name that is shown instead of the cloud's; empty where none is named.
-    pub name: String,
-    /// Time between two looks at the job as a whole.
-    pub interval: Duration,
-    /// Whether the cloud is asked for its view of the job.
-    pub view: bool,
-}
-
 /// Follows one job as a whole.
 #[derive(Debug)]
 pub struct Overview<P> {
-    job: Arc<Job>,
-    followed: Followed,
+    settings: View,
     ties: Ties<P>,
     sightings: watch::Receiver<Sighting>,
     seen: Option<Seen>,
@@ -81,44 +68,81 @@ struct Look {
 }
 
 impl<P: Publish> Overview<P> {
-    /// Prepares to follow a job. What a list says of it comes by `sightings`.
-    pub fn new(job: Arc<Job>, followed: Followed, ties: Ties<P>, sightings: watch::Receiver<Sighting>) -> Self {
-        Self { job, followed, ties, sightings, seen: None, told: None, complaint: Complaint::default() }
+    /// Prepares to follow the job that the settings are of. What a list says of it comes by `sightings`.
+    pub fn new(settings: watch::Receiver<Arc<Settings>>, ties: Ties<P>, sightings: watch::Receiver<Sighting>) -> Self {
+        let settings = View::new(settings);
+        Self { settings, ties, sightings, seen: None, told: None, complaint: Complaint::default() }
     }
 
-    /// Follows it until `stop`, and reports nothing after that.
+    /// Follows it until `stop`, and reports nothing after that. A look ends with the settings it began with, unless somebody else
+    /// is to be asked.
     pub async fn run(mut self, start: Start, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let (job, interval, asked) = (Arc::clone(&self.job), self.followed.interval, self.followed.view);
-        if asked {
-            self.ties.demand.expects(&self.key(), interval);
-        }
+        let mut settings = Arc::clone(self.settings.get());
+        self.expect(&settings);
         let mut ring = self.ties.bell.listen();
-        let mut started = Instant::now();
-        let mut due = started + schedule::first_delay(start, job.id(), interval);
-        while let Some(rung) = self.telling(wait(asked.then_some(due), &mut ring), stop.as_mut()).await {
-            if rung {
-                // A ring cannot make two looks follow each other faster than the interval.
-                due = due.min(Instant::now().max(started + interval));
-                continue;
+        let (mut started, mut pace, mut failed) = (Instant::now(), Pace::Usual, false);
+        let mut due = started + schedule::first_delay(start, settings.job.id(), settings.interval);
+        loop {
+            if let Some(changed) = self.settings.look() {
+                let before = mem::replace(&mut settings, Arc::clone(self.settings.get()));
+                before.demand.ended(&key(&before));
+                self.expect(&settings);
+                due = self.settings.due(due, started, pace, settings.job.id());
+                if changed.asks_anew && failed || settings.view && !before.view {
+                    due = Instant::now();
+                }
+                if !settings.view {
+                    self.seen = None;
+                    self.complaint = Complaint::default();
+                }
+            }
+            let view = self.settings.clone();
+            let rest = wait(wait_until(settings.view.then_some(due)), &mut ring, view.change());
+            let Some(event) = self.telling(rest, stop.as_mut()).await else { break };
+            match event {
+                Event::Due => {}
+                Event::Changed => continue,
+                Event::Rung => {
+                    // A ring cannot make two looks follow each other faster than the interval.
+                    due = due.min(Instant::now().max(started + settings.interval));
+                    continue;
+                }
             }
             started = Instant::now();
-            let look = look(&job, self.patience());
+            let look = look(&settings.job, self.patience());
+            let look = async {
+                tokio::select! { look = look => Some(look), () = view.cut() => None }
+            };
             let Some(look) = self.telling(look, stop.as_mut()).await else { break };
-            let period = schedule::period(self.take(look), interval, interval);
+            // Nobody waits for the answer any more; somebody else is asked at once.
+            let Some(look) = look else {
+                due = started;
+                continue;
+            };
+            failed = !matches!(look.answer, Ok(Ok(_)));
+            pace = self.take(look);
+            let period = schedule::period(pace, settings.interval, settings.interval);
             due = schedule::next(due, period, Instant::now()).due;
         }
-        self.ties.demand.ended(&self.key());
+        settings.demand.ended(&key(&settings));
     }
 
     /// Looks once where the cloud is asked at all, and says whether that went well.
     pub async fn once(mut self) -> bool {
-        if self.followed.view {
-            let look = look(&self.job, self.patience()).await;
+        let settings = Arc::clone(self.settings.get());
+        if settings.view {
+            let look = look(&settings.job, self.patience()).await;
             self.take(look);
         }
         self.publish();
-        !self.followed.view || self.seen.is_some()
+        !settings.view || self.seen.is_some()
+    }
+
+    fn expect(&self, settings: &Settings) {
+        if settings.view {
+            settings.demand.expects(&key(settings), settings.interval);
+        }
     }
 
     /// Waits for `event`, and meanwhile tells what the lists say and lets go what becomes too old; nothing where it has to stop.
@@ -166,10 +190,11 @@ impl<P: Publish> Overview<P> {
             }
             Err(_) => (Pace::Usual, Some("the cloud did not say in time how the job as a whole stands".to_owned())),
         };
+        let settings = self.settings.get();
         if tally.errors.is_empty() {
-            self.ties.demand.polled(&self.key(), tally.requests, started.elapsed(), self.followed.interval);
+            settings.demand.polled(&key(settings), tally.requests, started.elapsed(), settings.interval);
         }
-        let job = self.job.id();
+        let job = settings.job.id();
         match self.complaint.hear(problem) {
             News::Bad(problem) => warn!(%job, problem, "the cloud's view of the job is not to be had"),
             News::BadAsBefore(problem) => debug!(%job, problem, "again no view of the job"),
@@ -192,12 +217,13 @@ impl<P: Publish> Overview<P> {
         if view.status.is_none() || listed_at > seen_at {
             view.status = listed.map(|status| status.what).or(view.status);
         }
-        let named = JobDetails { name: self.followed.name.clone(), ..JobDetails::default() };
+        let settings = self.settings.get();
+        let named = JobDetails { name: settings.name.clone(), ..JobDetails::default() };
         let looked = self.seen.as_ref().map(|seen| seen.details.clone()).unwrap_or_default();
         let report = JobReport {
-            job: self.job.id().clone(),
-            account: self.followed.account.clone(),
-            region: self.followed.region.clone(),
+            job: settings.job.id().clone(),
+            account: settings.account.clone(),
+            region: settings.region.clone(),
             details: named.or(sighting.details).or(looked),
             view,
         };
@@ -211,17 +237,20 @@ impl<P: Publish> Overview<P> {
 
     /// How long a look may take.
     fn patience(&self) -> Duration {
-        self.followed.interval.max(self.ties.config.stale_after)
+        let Settings { interval, config, .. } = &**self.settings.get();
+        config.stale_after.max(*interval)
     }
 
     /// How long a look is believed: while the next ones fail, as long as a listing is; but never only until the next is due.
     fn believed_for(&self) -> Duration {
-        self.ties.config.stale_after.max(self.followed.interval * 2)
+        let Settings { interval, config, .. } = &**self.settings.get();
+        config.stale_after.max(*interval * 2)
     }
+}
 
-    fn key(&self) -> (&'static str, &crate::model::JobId) {
-        ("overview", self.job.id())
-    }
+/// What the demand of an overview goes by.
+fn key(settings: &Settings) -> (&'static str, &JobId) {
+    ("overview", settings.job.id())
 }
 
 /// Asks the cloud for its view.
@@ -231,15 +260,6 @@ async fn look(job: &Job, patience: Duration) -> Look {
     let mut tally = Tally::default();
     let answer = timeout_at(deadline, job.view(deadline, &mut tally)).await;
     Look { answer, tally, started }
-}
-
-/// Waits until `due`, or for a ring; says whether it rang.
-async fn wait(due: Option<Instant>, ring: &mut watch::Receiver<bool>) -> bool {
-    tokio::select! {
-        () = wait_until(due) => false,
-        // The bell outlives the receiver: the overview holds both.
-        _ = ring.changed() => true,
-    }
 }
 
 async fn wait_until(at: Option<Instant>) {

@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
+use super::Start;
 use super::complaint::{Complaint, News};
-use super::demand::Demand;
 use super::intake::Intake;
 use super::memory::{Memory, Recollection};
 use super::round::{self, Listed, Round};
-use super::{Config, Start, schedule};
-use crate::drs::Job;
+use super::schedule::{self, Pace};
+use super::settings::{Settings, View};
 use crate::model::{Change, GroupKey, JobReport, ObjectType, Objects, Outcome, PollStatus, Report, Shown};
 
 /// Where reports go; clones lead to the same place.
@@ -70,14 +70,10 @@ impl JobBell {
 /// What the tasks of one job share, and part of it with those of other jobs.
 #[derive(Clone, Debug)]
 pub struct Ties<P> {
-    /// How jobs are followed.
-    pub config: Config,
     /// Where reports go.
     pub publisher: P,
     /// The bell of the job.
     pub bell: JobBell,
-    /// What the polls of the account ask for.
-    pub demand: Demand,
     /// What all tasks remember.
     pub memory: Memory,
 }
@@ -86,9 +82,7 @@ pub struct Ties<P> {
 #[derive(Debug)]
 pub struct Task<P> {
     key: GroupKey,
-    job: Arc<Job>,
-    interval: Duration,
-    shown: Shown,
+    settings: View,
     ties: Ties<P>,
     recollection: Recollection,
     status: PollStatus,
@@ -98,12 +92,13 @@ pub struct Task<P> {
 }
 
 impl<P: Publish> Task<P> {
-    /// Prepares to follow `object_type` of `job`.
-    pub fn new(job: Arc<Job>, object_type: ObjectType, interval: Duration, shown: Shown, ties: Ties<P>) -> Self {
-        let key = GroupKey { job: job.id().clone(), object_type };
+    /// Prepares to follow a type of the job that the settings are of.
+    pub fn new(object_type: ObjectType, settings: watch::Receiver<Arc<Settings>>, ties: Ties<P>) -> Self {
+        let settings = View::new(settings);
+        let key = GroupKey { job: settings.get().job.id().clone(), object_type };
         let recollection = ties.memory.of(&key);
         let (status, complaint) = (PollStatus::default(), Complaint::default());
-        Self { key, job, interval, shown, ties, recollection, status, shown_since: None, complaint }
+        Self { key, settings, ties, recollection, status, shown_since: None, complaint }
     }
 
     /// The job and type that are followed.
@@ -112,31 +107,61 @@ impl<P: Publish> Task<P> {
     }
 
     /// Polls until `stop`, and reports nothing after that. Two polls never overlap, and between two there is an interval,
-    /// unless one was late.
+    /// unless one was late. A poll ends with the settings it began with, unless somebody else is to be asked.
     pub async fn run(mut self, start: Start, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        self.ties.demand.expects(&self.key, self.interval);
+        let mut settings = Arc::clone(self.settings.get());
+        settings.demand.expects(&self.key, settings.interval);
         self.publish(Change::Keep, None);
         let mut ring = self.ties.bell.listen();
-        let mut started = Instant::now();
-        let mut due = started + schedule::first_delay(start, &self.key, self.interval);
+        let (mut started, mut pace) = (Instant::now(), Pace::Usual);
+        let mut due = started + schedule::first_delay(start, &self.key, settings.interval);
         loop {
-            let Some(rung) = self.attend(wait(due, &mut ring), stop.as_mut()).await else { break };
-            if rung {
-                // A ring cannot make two polls follow each other faster than the interval.
-                due = due.min(Instant::now().max(started + self.interval));
-                continue;
+            if let Some(changed) = self.settings.look() {
+                settings.demand.ended(&self.key);
+                settings = Arc::clone(self.settings.get());
+                settings.demand.expects(&self.key, settings.interval);
+                if changed.shows_anew && pace == Pace::Settled {
+                    pace = Pace::Usual;
+                }
+                due = self.settings.due(due, started, pace, &self.key);
+                // What somebody else was refused, or could not find, is asked for at once.
+                if changed.asks_anew && !self.status.last.is_some_and(Outcome::is_success) {
+                    due = Instant::now();
+                }
+            }
+            let view = self.settings.clone();
+            let Some(event) = self.attend(wait(sleep_until(due), &mut ring, view.change()), stop.as_mut()).await else {
+                break;
+            };
+            match event {
+                Event::Due => {}
+                Event::Changed => continue,
+                Event::Rung => {
+                    // A ring cannot make two polls follow each other faster than the interval.
+                    due = due.min(Instant::now().max(started + settings.interval));
+                    continue;
+                }
             }
             started = Instant::now();
-            let (job, config) = (Arc::clone(&self.job), self.ties.config.clone());
             let intake = self.intake();
-            let poll = round::run(&job, self.key.object_type, config.page_size, self.deadline(), intake);
+            let (page_size, deadline) = (settings.config.page_size, self.deadline());
+            let poll = round::run(&settings.job, self.key.object_type, page_size, deadline, intake);
+            let poll = async {
+                tokio::select! { round = poll => Some(round), () = view.cut() => None }
+            };
             let Some(round) = self.attend(poll, stop.as_mut()).await else { break };
+            // Nobody waits for the answer any more; somebody else is asked at once.
+            let Some(round) = round else {
+                due = started;
+                continue;
+            };
             let now = Instant::now();
-            let period = schedule::period(round.pace, self.interval, config.settled_interval);
+            pace = round.pace;
+            let period = schedule::period(pace, settings.interval, settings.config.settled_interval);
             // A poll that was held up by faults says so itself.
             if round.tally.errors.is_empty() {
-                self.ties.demand.polled(&self.key, round.tally.requests, now - due, period);
+                settings.demand.polled(&self.key, round.tally.requests, now - due, period);
             }
             let next = schedule::next(due, period, now);
             // What an account's log-in held up is made up for as soon as the account may try again.
@@ -146,25 +171,28 @@ impl<P: Publish> Task<P> {
                 ring.mark_unchanged();
             }
         }
-        self.ties.demand.ended(&self.key);
+        settings.demand.ended(&self.key);
     }
 
     /// Polls once, and says how that ended.
     pub async fn once(mut self) -> PollStatus {
         let started = Instant::now();
-        let (page_size, intake) = (self.ties.config.page_size, self.intake());
-        let round = round::run(&self.job, self.key.object_type, page_size, self.deadline(), intake).await;
+        let (settings, intake) = (Arc::clone(self.settings.get()), self.intake());
+        let (page_size, deadline) = (settings.config.page_size, self.deadline());
+        let round = round::run(&settings.job, self.key.object_type, page_size, deadline, intake).await;
         self.record(round, started, Instant::now());
         self.status
     }
 
     fn intake(&self) -> Intake<P> {
         let (recollection, publisher) = (self.recollection.clone(), self.ties.publisher.clone());
-        Intake::new(self.key.clone(), self.shown, self.ties.config.stall_after, recollection, publisher)
+        let Settings { shown, config, .. } = &**self.settings.get();
+        Intake::new(self.key.clone(), *shown, config.stall_after, recollection, publisher)
     }
 
     fn deadline(&self) -> Duration {
-        self.interval.max(self.ties.config.stale_after)
+        let Settings { interval, config, .. } = &**self.settings.get();
+        config.stale_after.max(*interval)
     }
 
     /// Waits for `event`, and meanwhile lets the listing go when it becomes too old; nothing after `stop`.
@@ -193,7 +221,7 @@ impl<P: Publish> Task<P> {
     /// When the listing that is shown has to go; nothing while polls succeed, however rare they are.
     fn shown_until(&self) -> Option<Instant> {
         let failing = self.status.last.is_some_and(|outcome| !outcome.is_success());
-        self.shown_since.filter(|_| failing).map(|since| since + self.ties.config.stale_after)
+        self.shown_since.filter(|_| failing).map(|since| since + self.settings.get().config.stale_after)
     }
 
     /// Takes the round into account; says whether that rang the bell.
@@ -268,11 +296,26 @@ impl<P: Publish> Task<P> {
     }
 }
 
-/// Waits until `due`, or for a ring; says whether it rang.
-async fn wait(due: Instant, ring: &mut watch::Receiver<bool>) -> bool {
+/// What ends a rest.
+pub(super) enum Event {
+    /// It is time.
+    Due,
+    /// The bell of the job rings.
+    Rung,
+    /// There are other settings.
+    Changed,
+}
+
+/// Waits until it is `due`, for a ring, or for a change.
+pub(super) async fn wait(
+    due: impl Future<Output = ()>,
+    ring: &mut watch::Receiver<bool>,
+    change: impl Future<Output = ()>,
+) -> Event {
     tokio::select! {
-        () = sleep_until(due) => false,
-        // The bell outlives the receiver: the task holds both.
-        _ = ring.changed() => true,
+        () = due => Event::Due,
+        // The bell outlives the receiver: whoever waits holds both.
+        _ = ring.changed() => Event::Rung,
+        () = change => Event::Changed,
     }
 }

@@ -26,6 +26,8 @@ mod overview;
 mod process;
 mod progress;
 mod readme;
+mod reload;
+mod reload_accounts;
 mod restart;
 mod rules;
 mod sd;

@@ -20,7 +20,7 @@ pub struct Exporter {
     address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
     http: reqwest::Client,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What the program said and how it ended, where it ends by itself. The folder of the configuration is left out.
@@ -98,7 +98,7 @@ impl Exporter {
         });
         let address = address.await;
         let http = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
-        Self { child, address, log, http, _folder: folder }
+        Self { child, address, log, http, folder }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -154,6 +154,27 @@ impl Exporter {
     pub async fn until_ready(&self) {
         eventually("the exporter to be ready", || async { (self.get("/-/ready").await.status() == 200).then_some(()) })
             .await;
+    }
+
+    /// Puts another configuration in the place of its file, as editors do. It is not told of that.
+    pub fn configure(&self, config: &str) {
+        let (new, file) = (self.folder.path().join("new.yml"), self.folder.path().join("drs-exporter.yml"));
+        fs::write(&new, config).unwrap();
+        fs::rename(new, file).unwrap();
+    }
+
+    /// Asks it to reread its configuration; gives the status and the words of the answer, without the folder of the file.
+    pub async fn reload(&self) -> (u16, String) {
+        let answer = self.http.post(self.url("/-/reload")).timeout(PATIENCE).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let folder = format!("{}/", self.folder.path().display());
+        (status, answer.text().await.unwrap().replace(&folder, ""))
+    }
+
+    /// Gives it another configuration, which it has to take over.
+    pub async fn takes(&self, config: &str) {
+        self.configure(config);
+        assert_eq!(self.reload().await, (200, "The configuration was reread.\n".to_owned()));
     }
 
     /// The id of its process.
