@@ -182,8 +182,11 @@ impl Exposition {
 
     /// Shows nothing of one type of a job any more.
     pub fn forget_type(&self, key: &GroupKey) {
+        let shares = self.quota.of(&key.job);
+        // Held meanwhile, or another type of the job could bring back what goes here.
+        let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.set(key.object_type, None);
         self.groups.retain(|known| known != key);
-        self.quota.give_back(key);
     }
 
     /// Shows nothing of a job any more.

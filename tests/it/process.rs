@@ -98,6 +98,7 @@ async fn the_command_line_explains_itself() {
         "--config.file",
         "--web.listen-address",
         "--web.telemetry-path",
+        "--web.enable-lifecycle",
         "--web.disable-exporter-metrics",
         "--log.level",
         "--log.format",
