@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -188,7 +188,10 @@ fn run(cli: Cli, bars: &MultiProgress) -> anyhow::Result<bool> {
             let listen = flags.listen;
             runtime.block_on(app::simulate::run(flags.into(), listen)).map(|()| true)
         }
-        Some(Command::Check { connect }) => runtime.block_on(app::check::run(file, connect)),
+        Some(Command::Check { connect }) => {
+            let web_config = cli.web.web_config.as_deref().filter(|file| !file.is_empty()).map(Path::new);
+            runtime.block_on(app::check::run(file, web_config, connect))
+        }
         Some(Command::Once { output }) => runtime.block_on(app::once::run(file, output, bars)),
     };
     // A look-up of a name or a rendering may still be under way, on a thread that cannot be stopped; nothing waits for it.

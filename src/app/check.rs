@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use super::crew::found;
 use super::plan::connect;
 use crate::config::{Account, Config, Job};
 use crate::drs::{self, ApiError, Class, Tally};
+use crate::http;
 use crate::poller::{Discovery, Lister, NoRoster};
 
 /// How long one question may wait for its turn and its answers.
@@ -22,13 +23,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What follows a refusal.
 const NOTHING_MORE: &str = "nothing more was asked with this log-in";
 
-/// Checks the configuration, and tells on standard output what it found. With `ask`, logs in and reads one row of each job
-/// and type. Whether all is well.
+/// Checks the configuration, and that of the server where there is one, and tells on standard output what it found. With `ask`,
+/// logs in and reads one row of each job and type. Whether all is well.
 ///
 /// # Errors
 /// When the configuration has problems, or there is no way to tell anything.
-pub async fn run(config_file: &Path, ask: bool) -> anyhow::Result<bool> {
-    let config = Config::load(config_file)?;
+pub async fn run(config_file: &Path, web_config: Option<&Path>, ask: bool) -> anyhow::Result<bool> {
+    let unusable = match web_config {
+        Some(file) => http::check(file).await.err(),
+        None => None,
+    };
+    let config = match (Config::load(config_file), unusable) {
+        (Ok(config), None) => config,
+        (Ok(_), Some(unusable)) => return Err(unusable.into()),
+        (Err(problems), None) => return Err(problems.into()),
+        (Err(problems), Some(unusable)) => bail!("{unusable}\n{problems}"),
+    };
     let jobs: usize = config.accounts.iter().map(|account| account.jobs.len()).sum();
     let (accounts, file) = (config.accounts.len(), config_file.display());
     tell(&format!("{file}: no problem found ({}, {})", counted(accounts, "account"), counted(jobs, "job")))?;

@@ -64,7 +64,7 @@ mod tests {
         let (tenures, forgotten) = (Tenures::default(), Arc::new(AtomicU32::new(0)));
         let hold = |account| {
             let forgotten = Arc::clone(&forgotten);
-            tenures.of(account, move || drop(forgotten.fetch_add(1, Ordering::Relaxed)))
+            tenures.of(account, move || _ = forgotten.fetch_add(1, Ordering::Relaxed))
         };
         let (first, other) = (hold("a"), hold("b"));
         let second = hold("a");

@@ -36,3 +36,4 @@ mod simulate;
 mod status_page;
 mod support;
 mod vendor;
+mod web_config;
