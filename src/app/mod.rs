@@ -128,7 +128,8 @@ impl Exporter {
         let reloading = self.reloader.serve(hangup, self.rereadings);
         following.spawn_on(async move { match reloading.await {} }, workshop.handle());
         let (following_ends, following_ended) = oneshot::channel::<()>();
-        let keeping = self.state_file.map(|file| tokio::spawn(file.keep(async { drop(following_ended.await) })));
+        let keeping = async { drop(following_ended.await) };
+        let keeping = self.state_file.map(|file| workshop.handle().spawn(file.keep(keeping)));
         let ended = tokio::select! {
             served = self.server.serve(self.served, stop) => served.context("the HTTP server failed"),
             Some(ended) = following.join_next() => Err(ended.unwrap_or_else(Into::into)),

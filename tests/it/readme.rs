@@ -58,6 +58,27 @@ async fn the_configurations_run() {
     exporter.polled(&job, "view", "success", 1.0).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_web_configuration_lets_in_who_knows_the_password() {
+    let example = blocks("yaml").into_iter().find(|block| block.starts_with("tls_server_config:")).unwrap();
+    let folder = TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    for (name, text) in [("server.crt", made.cert.pem()), ("server.key", made.signing_key.serialize_pem())] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let file = folder.path().join("web.yml");
+    fs::write(&file, example).unwrap();
+    let mut command = program();
+    command.args(["demo", "--web.listen-address=127.0.0.1:0"]).arg(format!("--web.config.file={}", file.display()));
+    let exporter = Exporter::run(command, folder).await;
+    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let ask = async |password| {
+        let request = client.get(format!("https://{}/metrics", exporter.address()));
+        request.basic_auth("prometheus", Some(password)).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((ask("change-me").await, ask("another").await), (200, 401));
+}
+
 #[tokio::test]
 async fn every_way_in_of_the_table_can_be_configured() {
     let rows: Vec<&str> = README.lines().skip_while(|line| !line.starts_with("| way in |")).skip(2).take(4).collect();

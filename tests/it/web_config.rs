@@ -139,6 +139,8 @@ async fn a_file_that_is_wrong_is_refused_with_all_that_is_wrong_and_no_secret() 
     let drs = one_job().await;
     let mut told = String::new();
     for text in [
+        "tls_server_config: {}",
+        "tls_server_config: {cert_file: '', key_file: ''}",
         "tls_server_config: {cert_file: server.pem}",
         "tls_server_config: {cert_file: server.pem, cert: PEM, key_file: nowhere.pem, key: hunter2}",
         "tls_server_config: {cert_file: nowhere.pem, key_file: server.pem}",
@@ -195,6 +197,10 @@ async fn every_path_asks_who_it_is() {
     let ask = async |path: &str, user: &str, password: &str| {
         exporter.client().get(exporter.url(path)).basic_auth(user, Some(password)).send().await.unwrap()
     };
+    eventually("the first poll", async || (ask("/-/ready", "alice", "wonderland").await.status() == 200).then_some(()))
+        .await;
+    let reload = exporter.client().post(exporter.url("/-/reload")).send().await.unwrap();
+    assert_eq!(reload.status(), 401, "before it is said whether there is a reload");
     for path in PATHS {
         let nobody = exporter.get(path).await;
         assert_eq!(nobody.status(), 401, "{path}");
@@ -529,8 +535,12 @@ async fn http2_is_spoken_over_tls_unless_it_is_switched_off_and_its_stalled_read
     // It reads nothing, though the connection itself is alive.
     let closed = async || exporter.log().contains("its reader takes nothing for 30 s").then_some(());
     eventually_within(2 * PATIENCE, "the end of the connection", closed).await;
-    drop(answer);
-    assert!(tokio::time::timeout(PATIENCE, connection).await.unwrap().unwrap().is_err());
+    let rest =
+        tokio::time::timeout(PATIENCE, axum::body::to_bytes(axum::body::Body::new(answer.into_body()), usize::MAX))
+            .await
+            .unwrap();
+    assert!(rest.is_err(), "it got a proper end");
+    connection.abort();
 
     web.write(&format!("{TLS}http_server_config: {{http2: false}}\n"));
     assert_eq!(status(&client, https(&exporter, "/metrics")).await, None, "that needs a restart");

@@ -11,7 +11,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use super::Problems;
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
 pub(super) struct File {
     pub(super) tls_server_config: Option<Tls>,
     pub(super) http_server_config: Option<Http>,
@@ -20,7 +20,7 @@ pub(super) struct File {
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
 pub(super) struct Tls {
     pub(super) cert: Option<Secret>,
     pub(super) key: Option<Secret>,
@@ -38,14 +38,14 @@ pub(super) struct Tls {
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
 pub(super) struct Http {
     pub(super) http2: Option<bool>,
     pub(super) headers: Option<Map<Option<String>>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a map of keys")]
 pub(super) struct Rate {
     pub(super) interval: Option<Interval>,
     pub(super) burst: Option<u32>,

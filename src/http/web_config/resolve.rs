@@ -47,11 +47,13 @@ impl Resolver<'_> {
     }
 
     fn tls(&mut self, raw: raw::Tls) -> Option<Tls> {
+        let is_named = |file: &Option<String>| file.as_ref().is_some_and(|file| !file.is_empty());
+        let halves = [raw.cert.is_some() || is_named(&raw.cert_file), raw.key.is_some() || is_named(&raw.key_file)];
         let cert = self.pem("cert", raw.cert, raw.cert_file);
         let key = self.pem("key", raw.key, raw.key_file);
         let client_ca = self.pem("client_ca", raw.client_ca, raw.client_ca_file);
-        for (name, there) in [("cert", cert.is_some()), ("key", key.is_some())] {
-            if !there {
+        for (name, is_written) in ["cert", "key"].into_iter().zip(halves) {
+            if !is_written {
                 self.problem("tls_server_config", format!("expected `{name}_file` or `{name}`; TLS needs both halves"));
             }
         }
