@@ -136,9 +136,9 @@ impl Server {
     /// Answers until `stop`, then lets the requests under way end, for a few seconds at the most.
     ///
     /// # Errors
-    /// When a listener cannot be used.
+    /// When a listener cannot be used, or the system lets the process have no thread.
     pub async fn serve(self, served: Served, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let router = routes::router(&self.telemetry_path, self.places, self.guard.clone(), served);
+        let router = routes::router(&self.telemetry_path, self.places, self.guard.clone(), served)?;
         let house = House { router, guard: self.guard };
         let crowd = Crowd::new(MAX_CONNECTIONS);
         let (stopping, stopped) = watch::channel(false);

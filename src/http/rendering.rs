@@ -1,9 +1,11 @@
-//! Answers that take time to make: the status page and the API. They are made one at a time and beside the threads that answer
-//! scrapes, so that no scrape waits for them.
+//! Answers that take time to make: the status page and the API. They are made one at a time and on a thread of their own, so that
+//! no scrape waits for them.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
@@ -12,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tokio::sync::Semaphore;
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::page::{self, Surroundings, View};
@@ -29,18 +31,34 @@ pub(super) struct Rendering {
     telemetry_path: TelemetryPath,
     security_policy: Arc<str>,
     schema: Bytes,
-    turn: Arc<Semaphore>,
+    desk: mpsc::Sender<Work>,
 }
 
+/// What is to be done on the thread.
+type Work = Box<dyn FnOnce() + Send>;
+
 impl Rendering {
-    pub(super) fn new(served: Served, telemetry_path: &TelemetryPath) -> Self {
-        Self {
+    /// Starts the thread, which ends with the last of those that ask.
+    ///
+    /// # Errors
+    /// When the system does not let the process have it.
+    pub(super) fn new(served: Served, telemetry_path: &TelemetryPath) -> io::Result<Self> {
+        let (desk, mut work) = mpsc::channel::<Work>(1);
+        let run = move || {
+            while let Some(work) = work.blocking_recv() {
+                // Who waits is told by what it waits for, which is dropped; the log has the rest.
+                let _ = catch_unwind(AssertUnwindSafe(work));
+            }
+        };
+        // Always the same thread: each has memory of its own, which it keeps.
+        thread::Builder::new().name("pages".to_owned()).spawn(run)?;
+        Ok(Self {
             served,
             telemetry_path: telemetry_path.clone(),
             security_policy: page::security_policy().into(),
             schema: schema().to_string().into(),
-            turn: Arc::new(Semaphore::new(1)),
-        }
+            desk,
+        })
     }
 
     /// The status page. A job that is named and not followed is told on a page of its own, which goes on to renew itself.
@@ -81,15 +99,14 @@ impl Rendering {
         encoding: Encoding,
         make: impl FnOnce() -> io::Result<Vec<u8>> + Send + 'static,
     ) -> Result<Response, Refused> {
-        // The semaphore is never closed. The turn ends with the work, also where nobody waits for it any more.
-        let turn = Arc::clone(&self.turn).acquire_owned().await.ok();
-        let made = tokio::task::spawn_blocking(move || {
-            let made = encoded(make()?, encoding);
-            drop(turn);
-            made
-        });
-        let made = made.await;
-        let body = made.map_err(io::Error::other).flatten().map_err(|error| {
+        let (answer, made) = oneshot::channel();
+        let work = move || {
+            // Nobody may wait for it any more.
+            let _ = answer.send(make().and_then(|body| encoded(body, encoding)));
+        };
+        // Where the thread has ended, the work is dropped, and with it what is waited for.
+        let _ = self.desk.send(Box::new(work)).await;
+        let body = made.await.map_err(io::Error::other).flatten().map_err(|error| {
             error!(%error, "an answer cannot be made; please report this");
             (StatusCode::INTERNAL_SERVER_ERROR, "The answer cannot be made; the log says why.\n".to_owned())
         })?;

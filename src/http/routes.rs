@@ -1,6 +1,7 @@
 //! The paths and their answers.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -37,9 +38,9 @@ pub(super) fn router(
     places: Places,
     guard: Option<Arc<Guard>>,
     served: Served,
-) -> Router {
+) -> io::Result<Router> {
     let is_tls = guard.as_ref().is_some_and(|guard| guard.is_tls());
-    let rendering = Rendering::new(served.clone(), telemetry_path);
+    let rendering = Rendering::new(served.clone(), telemetry_path)?;
     let at = Targets { served: served.clone(), telemetry_path: telemetry_path.clone(), is_tls };
     let mut made = Router::new().route("/api/v1/jobs", get(jobs)).route("/api/v1/schema", get(schema));
     if telemetry_path.as_str() != "/" {
@@ -62,7 +63,7 @@ pub(super) fn router(
         Some(guard) => all.layer(from_fn_with_state(guard, web_config::guard)),
         None => all,
     };
-    guarded.layer(map_response(protect))
+    Ok(guarded.layer(map_response(protect)))
 }
 
 async fn ready(State(served): State<Served>) -> Response {
