@@ -280,7 +280,10 @@ fn transport(error: reqwest::Error) -> Failure {
     let words = words(error);
     let (kind, words) = if timeout {
         (Kind::Timeout, format!("no whole answer within `limits.timeout` ({words})"))
-    } else if connect && matches!(kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)) {
+    } else if !decode && kind == Some(io::ErrorKind::InvalidData)
+        || connect && kind == Some(io::ErrorKind::UnexpectedEof)
+    {
+        // A server that wants a certificate of ours says so only after the connection is made.
         (Kind::Tls, format!("the TLS handshake failed ({words})"))
     } else if decode && kind == Some(io::ErrorKind::InvalidData) {
         (Kind::Decode, format!("the response cannot be decompressed ({words})"))

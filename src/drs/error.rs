@@ -81,7 +81,10 @@ impl ApiError {
         match (self.class, self.code.as_ref().map_or("", ErrorCode::as_str)) {
             (_, "redirect") => "redirects are not followed, since secrets would go with them: correct `endpoint`",
             (_, "too_large") => "raise `limits.max_response_bytes` or lower `poll.page_size`",
-            (_, "tls") => "check that `endpoint` is the right host and that its certificate is trusted here",
+            (_, "tls") => {
+                "check that `endpoint` is the right host and that its certificate is trusted here (`ca_file`) and valid by this \
+                 host's clock; a certificate of ours cannot be shown"
+            }
             (_, "connect") => "check `region` or `endpoint`, DNS, the proxy and the network; the next poll tries again",
             (_, "timeout") => "the next poll tries again; raise `limits.timeout` if DRS is just slow",
             (_, "decode") => "check that `endpoint` is DRS and not a proxy or a log-in page",

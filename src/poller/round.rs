@@ -12,6 +12,14 @@ use super::task::Publish;
 use crate::drs::{Class, Job, ListError, Reading, Tally};
 use crate::model::{DropReason, Listing, ObjectType, Outcome};
 
+/// What is told of a listing whose pages do not fit together.
+const RESTLESS: &str = "the listing kept changing while it was read; what was read last is shown, each object once; \
+                        where that lasts, raise `poll.page_size`, so that it is read in fewer pages";
+
+/// What is told of a listing that has rows that are no objects. How many they are is counted, and would be news each time.
+const NO_OBJECTS: &str = "rows that are no objects are left out and counted in drs_rows_dropped_total: a field is missing or wrong, \
+                          or a percent is not 0 to 100; look at what DRS answers, and report it";
+
 /// What came of one poll.
 #[derive(Debug)]
 pub(super) struct Round<D> {
@@ -82,9 +90,12 @@ fn whole<P: Publish>(reading: Reading, intake: Intake<P>) -> Round<P::Draft> {
     let listed = Listed { listing, observation, draft };
     let outcome = if consistent { Outcome::Success } else { Outcome::Inconsistent };
     let pace = if consistent && listed.is_settled() { Pace::Settled } else { Pace::Usual };
-    let problem = (!consistent).then(|| {
-        "the listing kept changing while it was read; what was read last is shown, each object once".to_owned()
-    });
+    let problems: Vec<&str> =
+        [(!consistent).then_some(RESTLESS), dropped.contains_key(&DropReason::Malformed).then_some(NO_OBJECTS)]
+            .into_iter()
+            .flatten()
+            .collect();
+    let problem = (!problems.is_empty()).then(|| problems.join("; "));
     Round { pace, dropped, problem, listing: Some(listed), ..Round::new(outcome) }
 }
 

@@ -13,6 +13,7 @@ mod dashboards;
 mod demo;
 mod discovery;
 mod exposition;
+mod fault_matrix;
 mod faults;
 mod guards;
 mod limits;
