@@ -7,6 +7,7 @@ mod architecture;
 mod benchmark;
 mod budget;
 mod check;
+mod clocks;
 mod configuration;
 mod dashboard_queries;
 mod dashboards;
