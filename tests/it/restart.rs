@@ -1,7 +1,7 @@
 //! What is known of stalls outlives the process, however it ends; and whatever is wrong with the file, the exporter goes on.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -303,6 +303,92 @@ async fn a_link_stays_one() {
         (fs::read(&target).unwrap(), world.files()),
         (state, vec!["state".into(), "target".into(), "target.bad".into()])
     );
+}
+
+/// A program that may write only where the mode of a folder lets it, as for everybody but root.
+fn without_privileges() -> tokio::process::Command {
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !is_root {
+        return program();
+    }
+    let mut command = tokio::process::Command::new("setpriv");
+    command.args(["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all", "--"]);
+    command.arg(program().as_std().get_program());
+    command.kill_on_drop(true).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_may_not_be_written_and_a_file_that_may_not_be_read_stop_nothing() {
+    let world = World::with(&[("stands", 50)]).await;
+    let state = world.left_behind().await;
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("drs-exporter.yml");
+    fs::write(&config, world.config(&world.file(), "1h")).unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let cases = [
+        // It is read, and cannot be replaced.
+        (0o600, "the state cannot be saved: a restart would measure anew", "Permission denied", false),
+        // It is not read, nor can it be put aside.
+        (0o000, "the state cannot be used, nor set aside", "Permission denied", true),
+    ];
+    for (of_file, words, problem, anew) in cases {
+        mode(&world.file(), of_file);
+        mode(world.folder.path(), 0o500);
+        let mut command = without_privileges();
+        command.arg("--config.file").arg(&config).args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"]);
+        let mut exporter = Exporter::run(command, TempDir::new().unwrap()).await;
+        exporter.polled("j", "table", "success", 2.0).await;
+        exporter.signal("TERM");
+        assert_eq!(exporter.ended().await.code(), Some(0));
+        mode(world.folder.path(), 0o700);
+        mode(&world.file(), 0o600);
+        let warned = logged(&exporter, "warn");
+        assert!(warned.iter().any(|line| line.contains(words) && line.contains(problem)), "{warned:?}");
+        assert_eq!(exporter.log().contains("message=\"state read\""), !anew, "{}", exporter.log());
+        assert_eq!((fs::read(world.file()).unwrap(), world.files()), (state.clone(), vec!["state".to_owned()]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_gets_full_half_way_leaves_the_old_file_whole() {
+    let objects: Vec<(String, u64)> = (0..1000).map(|number| (format!("t{number}"), 50)).collect();
+    let objects: Vec<(&str, u64)> = objects.iter().map(|(name, percent)| (&name[..], *percent)).collect();
+    let world = World::with(&objects).await;
+    let state = world.left_behind().await;
+    assert!(state.len() > 8 * 1024, "{} bytes", state.len());
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("drs-exporter.yml");
+    fs::write(&config, world.config(&world.file(), "1h")).unwrap();
+    // A part of it fits, and the rest does not.
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {} --config.file {} --web.listen-address=127.0.0.1:0",
+        program().as_std().get_program().to_str().unwrap(),
+        config.display()
+    );
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-c", &line]).kill_on_drop(true).stderr(std::process::Stdio::piped());
+    let mut exporter = Exporter::run(command, folder).await;
+    exporter.polled("j", "table", "success", 2.0).await;
+    exporter.signal("TERM");
+    assert_eq!(exporter.ended().await.code(), Some(0));
+    let warned = logged(&exporter, "warn");
+    assert!(matches!(&warned[..], [line] if line.contains("File too large")), "{warned:?}");
+    assert_eq!((fs::read(world.file()).unwrap(), world.files()), (state, vec!["state".to_owned()]));
+    let exporter = world.start("1h").await;
+    first(&exporter).await;
+    assert!(logged(&exporter, "warn").is_empty() && !exporter.log().contains(ANEW), "{}", exporter.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_nothing_becomes_a_file() {
+    let world = World::with(&[("stands", 50)]).await;
+    std::os::unix::fs::symlink(world.folder.path().join("nothing"), world.file()).unwrap();
+    world.left_behind().await;
+    assert!(fs::symlink_metadata(world.file()).unwrap().is_file());
+    let exporter = world.start("1h").await;
+    first(&exporter).await;
+    assert!(logged(&exporter, "warn").is_empty() && !exporter.log().contains(ANEW), "{}", exporter.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
