@@ -1,13 +1,19 @@
 //! Which objects have a series of their own where not all do, what is told of those that have none, and what is taken over from
 //! one listing to the next.
 
+use std::io::Read as _;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
-use crate::support::drs::{Ask, Drs, page, row};
-use crate::support::exporter::{Exporter, run};
+use reqwest::header::ACCEPT_ENCODING;
+use tempfile::TempDir;
+
+use crate::support::drs::{Ask, Drs, failure, page, row};
+use crate::support::exporter::{Exporter, program, run};
+use crate::support::project::{Project, job};
 use crate::support::samples::Samples;
+use crate::support::tools;
 
 /// What a DRS lists, by type; a test changes it.
 type World = Arc<Mutex<Vec<(&'static str, Vec<(String, u64)>)>>>;
@@ -106,7 +112,7 @@ async fn what_is_not_shown_is_counted_and_every_rollup_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_never_has_more_series_than_it_may() {
     let tables: Vec<(String, u64)> =
-        (0..30).map(|number| (format!("t{number}"), if number < 12 { 100 } else { 50 })).collect();
+        (0..30).map(move |number| (format!("t{number}"), if number < 12 { 100 } else { 50 })).collect();
     let views: Vec<(String, u64)> = (0..10).map(|number| (format!("v{number}"), number * 10)).collect();
     let world = world(&[("table", &[]), ("view", &[])]);
     set(&world, "table", tables.clone());
@@ -160,7 +166,7 @@ async fn a_job_never_has_more_series_than_it_may() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_makes_room_at_once_for_what_is_not() {
     let (tables, views) = (
-        (0..30).map(|number| row(&format!("t{number}"), 100)).collect::<Vec<_>>(),
+        (0..30).map(move |number| row(&format!("t{number}"), 100)).collect::<Vec<_>>(),
         (0..20).map(|number| row(&format!("v{number}"), 50)).collect::<Vec<_>>(),
     );
     let answers = Arc::new(AtomicBool::new(false));
@@ -260,6 +266,191 @@ async fn what_is_taken_over_from_the_listing_before_is_what_a_fresh_exporter_sho
         let expected: Vec<String> = expected.collect();
         assert_eq!((lines(&exporter).await, lines(&fresh).await), (expected.clone(), expected), "step {step}");
     }
+}
+
+/// A configuration that looks for jobs, with these settings for what it finds.
+fn finding(drs: &Drs, discovery: &str) -> String {
+    drs.config(&[]).replace("    jobs:\n", &format!("    discovery: {{interval: 1s, types: [table], {discovery}}}\n"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_shows_what_the_discovery_says() {
+    let project = Project::with([job("found", "migration")]);
+    let world = world(&[("table", &[("a", 0), ("b", 100), ("c", 50)])]);
+    let (listing, listed_jobs) = (Arc::clone(&world), project.clone());
+    let drs = Drs::answering_all(move |ask| listed(&listing, ask), move |request| listed_jobs.page(request)).await;
+    for (objects, names, suppressed) in
+        [("all", vec!["a", "b", "c"], 0.0), ("unfinished", vec!["a", "c"], 1.0), ("none", vec![], 3.0)]
+    {
+        let exporter = Exporter::start(&finding(&drs, &format!("objects: {objects}"))).await;
+        let samples = exporter.polled("found", "table", "success", 1.0).await;
+        assert_eq!(shown(&samples, "found", "table"), names, "{objects}");
+        assert_eq!(samples.of("drs_objects_suppressed", "found", "table"), Some(suppressed), "{objects}");
+        assert_eq!(samples.of("drs_objects", "found", "table"), Some(3.0), "{objects}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_does_not_tell_how_much_is_left_out() {
+    let drs = Drs::answering(|ask| match ask.nth {
+        0 => page(2, &[row("a", 10), row("b", 100)]),
+        _ => failure(400, "DRS.M00202"),
+    })
+    .await;
+    let config = drs
+        .config(&["{id: j, types: [table], objects: unfinished}"])
+        .replace("settled_interval: 1s", "settled_interval: 1s, stale_after: 4s");
+    let exporter = Exporter::start(&config).await;
+    let samples = exporter.polled("j", "table", "error", 1.0).await;
+    let suppressed = |samples: &Samples| samples.of("drs_objects_suppressed", "j", "table");
+    assert_eq!((suppressed(&samples), samples.objects("j", "table")), (Some(1.0), 1), "kept for now");
+    let samples = exporter.until("the series to go", |samples| samples.objects("j", "table") == 0).await;
+    assert_eq!((suppressed(&samples), samples.of("drs_objects", "j", "table")), (None, None));
+    assert_eq!(samples.polls("j", "table", "success"), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cap_is_met_exactly_and_by_one_more() {
+    let world = world(&[("table", &[])]);
+    let drs = drs(&world).await;
+    let config = drs.config(&["{id: j, types: [table]}"]);
+    let exporter = Exporter::start(&format!("{config}exposition: {{max_series_per_job: 25}}\n")).await;
+    exporter.polled("j", "table", "success", 1.0).await;
+    for (objects, told, suppressed) in [(24, 24, 0.0), (25, 25, 0.0), (26, 25, 1.0), (25, 25, 0.0)] {
+        set(&world, "table", (0..objects).map(|number| (format!("t{number}"), 50)).collect());
+        let samples = two_polls_later(&exporter, "j", "table").await;
+        assert_eq!(samples.objects("j", "table"), told, "of {objects}");
+        assert_eq!(samples.of("drs_objects_suppressed", "j", "table"), Some(suppressed), "of {objects}");
+        assert_eq!(samples.of("drs_objects", "j", "table"), Some(f64::from(objects)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn toml_and_variables_say_what_is_shown() {
+    let project = Project::with([job("found", "migration")]);
+    let world = world(&[("table", &[("a", 0), ("b", 100), ("c", 50), ("d", 70)])]);
+    let drs = Drs::answering_all(move |ask| listed(&world, ask), move |request| project.page(request)).await;
+    let toml = format!(
+        r#"
+poll = {{interval = "1s"}}
+exposition = {{max_series_per_job = 2}}
+[[accounts]]
+name = "a"
+endpoint = "{}"
+project_id = "p"
+job_view = false
+auth = {{token = "t"}}
+discovery = {{interval = "1s", types = ["table"], objects = "none"}}
+jobs = [{{id = "named", types = ["table"], objects = "unfinished"}}]
+"#,
+        drs.uri()
+    );
+    let overrides = [
+        ("DRS_EXPORTER_ACCOUNTS__0__JOBS__0__OBJECTS", "none"),
+        ("DRS_EXPORTER_ACCOUNTS__0__DISCOVERY__OBJECTS", "all"),
+        ("DRS_EXPORTER_EXPOSITION__MAX_SERIES_PER_JOB", "3"),
+    ];
+    // What is shown of a named job and of a found one, without and with each variable.
+    let cases: [(&[_], _, _); 3] = [(&[], 2, 0), (&overrides[..2], 0, 2), (&overrides[1..], 3, 3)];
+    for (variables, named, found) in cases {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("drs-exporter.toml");
+        std::fs::write(&file, &toml).unwrap();
+        let mut command = program();
+        command.arg("--config.file").arg(&file).args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"]);
+        command.envs(variables.iter().copied());
+        let exporter = Exporter::run(command, folder).await;
+        exporter.polled("named", "table", "success", 1.0).await;
+        let samples = exporter.polled("found", "table", "success", 1.0).await;
+        for (job, told) in [("named", named), ("found", found)] {
+            assert_eq!(samples.objects(job, "table"), told, "{job} with {variables:?}");
+            assert_eq!(samples.of("drs_objects_suppressed", job, "table"), Some(4.0 - told as f64), "{job}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_over_is_right_after_a_poll_that_failed_and_after_a_gap() {
+    let world = world(&[("table", &[])]);
+    let objects =
+        |percent: u64| (0..30).map(move |number| (format!("t{number}"), if number == 25 { percent } else { 10 }));
+    set(&world, "table", objects(10).collect());
+    let fails = Arc::new(AtomicBool::new(false));
+    let (failing, listing) = (Arc::clone(&fails), Arc::clone(&world));
+    let drs = Drs::answering(move |ask| match failing.load(Relaxed) && ask.offset > 0 {
+        // The first page comes, and is not to be seen without the others.
+        true => failure(400, "DRS.M00202"),
+        false => listed(&listing, ask),
+    })
+    .await;
+    let config = drs
+        .config(&["{id: j, types: [table]}"])
+        .replace("settled_interval: 1s", "settled_interval: 1s, page_size: 10, stale_after: 4s");
+    let exporter = Exporter::start(&config).await;
+    exporter.polled("j", "table", "success", 1.0).await;
+    let expected = |percent: u64| {
+        let line = |(name, percent)| {
+            format!(
+                r#"drs_object_progress{{job="j",type="table",src_db="a",src_tb="{name}",dst_db="c",dst_tb="{name}"}} {percent}"#
+            )
+        };
+        objects(percent).map(line).collect::<Vec<String>>()
+    };
+    for (percent, gap) in [(20, false), (40, true)] {
+        fails.store(true, Relaxed);
+        set(&world, "table", objects(percent).collect());
+        let failed = exporter.samples().await.polls("j", "table", "error");
+        let samples = exporter.polled("j", "table", "error", failed + 1.0).await;
+        if gap {
+            exporter.until("the series to go", |samples| samples.objects("j", "table") == 0).await;
+        } else if samples.objects("j", "table") > 0 {
+            assert_eq!(lines(&exporter).await, expected(10), "the listing before stays whole");
+        }
+        fails.store(false, Relaxed);
+        two_polls_later(&exporter, "j", "table").await;
+        assert_eq!(lines(&exporter).await, expected(percent));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_twice_over_three_pages_is_told_once_in_every_form() {
+    // Each page repeats a row of each page before it, moved on; and a new object fills each gap.
+    let rows = |numbers: &[u64], percent| numbers.iter().map(|n| row(&format!("t{n}"), percent)).collect::<Vec<_>>();
+    let drs = Drs::answering(move |ask| match ask.offset {
+        0 => page(12, &rows(&[0, 1, 2, 3], 10)),
+        4 => page(12, &rows(&[3, 4, 5, 0], 20)),
+        _ => page(12, &rows(&[5, 6, 1, 3], 30)),
+    })
+    .await;
+    let config = drs
+        .config(&["{id: j, types: [table]}"])
+        .replace("settled_interval: 1s", "settled_interval: 1s, page_size: 4")
+        .replace("{interval: 1s", "{interval: 30s");
+    let exporter = Exporter::start(&config).await;
+    exporter.polled("j", "table", "inconsistent", 1.0).await;
+    let path = "/metrics?job=j";
+    let identity = exporter.get(path).await.bytes().await.unwrap();
+    let samples = Samples::parse(&String::from_utf8(identity.to_vec()).unwrap());
+    let told: Vec<(String, f64)> = shown(&samples, "j", "table")
+        .into_iter()
+        .map(|name| {
+            let series = format!(
+                r#"drs_object_progress{{job="j",type="table",src_db="a",src_tb="{name}",dst_db="c",dst_tb="{name}"}}"#
+            );
+            (name, samples.get(&series).unwrap())
+        })
+        .collect();
+    let expected = [("t0", 20.0), ("t1", 30.0), ("t2", 10.0), ("t3", 30.0), ("t4", 20.0), ("t5", 30.0), ("t6", 30.0)];
+    assert_eq!(told, expected.map(|(name, percent)| (name.to_owned(), percent)));
+    assert_eq!(samples.dropped("j", "table", "duplicate"), 5.0);
+    let request = exporter.client().get(exporter.url(path)).header(ACCEPT_ENCODING, "gzip");
+    let compressed = request.send().await.unwrap().bytes().await.unwrap();
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&compressed[..]).read_to_end(&mut text).unwrap();
+    assert_eq!(text, identity);
+    let checked = tools::run("prometheus", "promtool", &["check", "metrics"], &identity);
+    let words = [checked.stdout, checked.stderr].concat();
+    assert_eq!((checked.status.code(), String::from_utf8_lossy(&words)), (Some(0), "".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
