@@ -16,6 +16,7 @@ mod discovery;
 mod endings;
 mod exposition;
 mod fault_matrix;
+mod fault_table;
 mod faults;
 mod guards;
 mod kills;
