@@ -54,7 +54,11 @@ impl StateFile {
                     warn!(%file, %moved_to, %problem, "the state cannot be used and was set aside: {ANEW}");
                 }
                 Err(error) => {
-                    warn!(%file, %problem, %error, "the state cannot be used, nor set aside, so it may be written over: {ANEW}");
+                    warn!(
+                        %file, %problem, %error,
+                        "the state cannot be used, nor set aside, so it may be written over: {ANEW}; let this process read it, \
+                         and write to its folder"
+                    );
                 }
             },
         }
@@ -113,7 +117,11 @@ impl StateFile {
         let good = written.is_ok();
         match complaint.hear(written.err().map(|error| error.to_string())) {
             News::Bad(problem) => {
-                warn!(%file, problem, "the state cannot be saved: a restart would measure anew how long objects have stood still");
+                warn!(
+                    %file, problem,
+                    "the state cannot be saved, so a restart would measure anew how long objects have stood still; let `state_file` \
+                     be in a folder that this process may write to, with room for it"
+                );
             }
             News::BadAsBefore(problem) => debug!(%file, problem, "again the state cannot be saved"),
             News::GoodAgain => info!(%file, "the state is saved again"),

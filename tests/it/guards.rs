@@ -430,7 +430,7 @@ async fn what_stands_twice_over_three_pages_is_told_once_in_every_form() {
     exporter.polled("j", "table", "inconsistent", 1.0).await;
     let path = "/metrics?job=j";
     let identity = exporter.get(path).await.bytes().await.unwrap();
-    let samples = Samples::parse(&String::from_utf8(identity.to_vec()).unwrap());
+    let samples = Samples::parse(std::str::from_utf8(&identity).unwrap());
     let told: Vec<(String, f64)> = shown(&samples, "j", "table")
         .into_iter()
         .map(|name| {

@@ -234,7 +234,7 @@ async fn a_place_where_nothing_can_be_kept_is_told_once() {
         assert_eq!(exporter.ended().await.code(), Some(0));
         let warned = logged(&exporter, "warn");
         let [line] = &warned[..] else { panic!("{problem}: {warned:?}") };
-        assert!(line.contains("the state cannot be saved") && line.contains(problem), "{line}");
+        assert!(line.contains("that this process may write to, with room for it") && line.contains(problem), "{line}");
         assert!(line.contains(&format!("file={}", file.display())), "{line}");
     }
     assert_eq!(world.files(), ["file", "folder", "socket"]);
@@ -328,7 +328,7 @@ async fn a_folder_that_may_not_be_written_and_a_file_that_may_not_be_read_stop_n
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let cases = [
         // It is read, and cannot be replaced.
-        (0o600, "the state cannot be saved: a restart would measure anew", "Permission denied", false),
+        (0o600, "the state cannot be saved, so a restart would measure anew", "Permission denied", false),
         // It is not read, nor can it be put aside.
         (0o000, "the state cannot be used, nor set aside", "Permission denied", true),
     ];
