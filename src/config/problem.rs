@@ -58,14 +58,16 @@ pub struct Problem {
     /// The file, or the variable that overrode it.
     source: String,
     path: KeyPath,
+    /// Where it is told to be: above the path where the last key of that may be a secret.
+    shown: KeyPath,
     message: String,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.path.parts() {
+        match self.shown.parts() {
             [] => write!(f, "{}: {}", self.source, self.message),
-            _ => write!(f, "{}: {}: {}", self.source, self.path, self.message),
+            _ => write!(f, "{}: {}: {}", self.source, self.shown, self.message),
         }
     }
 }
@@ -127,14 +129,24 @@ impl Problems {
     /// Adds a problem, unless one at the same place, or around it, was told already: a value that could not be read is not
     /// also missing.
     pub(super) fn add(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.add_shown(path, path.clone(), message.into());
+    }
+
+    /// The same of a key that is not to be named, in the map at the path.
+    pub(super) fn add_nameless(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.add_shown(&path.key("…"), path.clone(), message.into());
+    }
+
+    fn add_shown(&mut self, path: &KeyPath, shown: KeyPath, message: String) {
         if !path.parts().is_empty() && self.told(path) {
             return;
         }
         let source = self.overriding(path).cloned().unwrap_or_else(|| self.file.display().to_string());
-        self.found.push(Problem { source, path: path.clone(), message: message.into() });
+        self.found.push(Problem { source, path: path.clone(), shown, message });
     }
 }
 
 fn told_by(problem: &Problem, path: &KeyPath) -> bool {
-    !problem.path.parts().is_empty() && path.begins_with(&problem.path)
+    let around = !problem.path.parts().is_empty() && path.begins_with(&problem.path);
+    around || problem.path != problem.shown && problem.shown == *path
 }

@@ -20,21 +20,25 @@ const MAX_PROBLEMS: usize = 100;
 
 /// Reads the configuration; nothing where the file cannot be read at all.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<File> {
-    let top = KeyPath::default();
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
             problems.add(
-                &top,
+                &KeyPath::default(),
                 format!("cannot be read: {error}; name the file with --config.file, or try `drs-exporter demo`"),
             );
             return None;
         }
     };
-    match parse(path, &text) {
+    understand(path, &text, problems)
+}
+
+/// Reads the text of a configuration, which is YAML or TOML by the ending of its file; nothing where it is neither.
+pub(super) fn understand(path: &Path, text: &str, problems: &mut Problems) -> Option<File> {
+    match parse(path, text) {
         Ok(values) => extract(values, problems),
         Err(error) => {
-            problems.add(&top, error);
+            problems.add(&KeyPath::default(), error);
             None
         }
     }
@@ -78,7 +82,7 @@ fn extract(mut values: Value, problems: &mut Problems) -> Option<File> {
         let found = find(&mut values, path.parts()).map(|value| value.to_actual());
         if unknown_key && path.may_be_secret() && !problems.is_overridden(&path) {
             // What stands in the place of a key may be the secret itself, in braces that should not be there.
-            problems.add(&path.parent(), format!("has an {}", explain(error.kind, None)));
+            problems.add_nameless(&path.parent(), format!("has an {}", explain(error.kind, None)));
         } else {
             problems.add(&path, explain(error.kind, found.filter(|_| !path.may_be_secret())));
         }
