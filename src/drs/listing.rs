@@ -123,58 +123,13 @@ impl Job {
         tally: &mut Tally,
         intake: &mut impl Intake,
     ) -> Result<Reading, ListError> {
+        let counts = self.account.config().offset_counts;
         let ask = Ask { object_type, page_size, deadline };
-        let mut made = 1;
-        loop {
-            let last = made == MAX_READINGS;
-            match self.read(ask, last, tally, intake).await {
-                Ok(Some(reading)) if reading.consistent || last => return Ok(reading),
-                Err(error) if last || !matches!(error, ListError::Short { .. }) => return Err(error),
-                Ok(_) | Err(_) => made += 1,
-            }
-            intake.start_over();
+        let listed = read_whole(&mut Pull { job: self, ask, tally, intake }, page_size, counts).await;
+        if let Err(ListError::TooMany { .. }) = listed {
+            *tally.errors.entry(ErrorCode::new("too_large")).or_default() += 1;
         }
-    }
-
-    /// Reads all pages once. Where `count` changes on the way, goes on only if `to_the_end`, since the reading is void.
-    async fn read(
-        &self,
-        ask: Ask,
-        to_the_end: bool,
-        tally: &mut Tally,
-        intake: &mut impl Intake,
-    ) -> Result<Option<Reading>, ListError> {
-        let mut pages = Pages::default();
-        loop {
-            let offset = pages.next_offset(self.account.config().offset_counts);
-            let take = |body: &[u8]| {
-                let page = Page::parse(body)?;
-                intake.take(&page.objects);
-                Ok(Taken::from(page))
-            };
-            let answer =
-                self.page(ask, offset, take, tally).await.map_err(|error| ListError::Page { offset, error })?;
-            let page = match answer {
-                Some(page) => page,
-                None if pages.read == 0 => return Ok(Some(Pages::default().finish(Vec::new()))),
-                None => return Err(pages.short(ask.page_size)),
-            };
-            let (count, came) = (page.count, page.rows);
-            pages.add(&page);
-            if pages.changed && !to_the_end {
-                return Ok(None);
-            }
-            if count.max(pages.rows) > MAX_ROWS {
-                *tally.errors.entry(ErrorCode::new("too_large")).or_default() += 1;
-                return Err(ListError::TooMany { count: count.max(pages.rows) });
-            }
-            if pages.rows >= count {
-                return Ok(Some(pages.finish(intake.superseded())));
-            }
-            if came == 0 {
-                return Err(pages.short(ask.page_size));
-            }
-        }
+        listed
     }
 
     /// How many objects of one type DRS says there are; it is asked for one row.
@@ -219,6 +174,90 @@ impl ListError {
         match self {
             Self::Page { error, .. } => Some(error.class),
             Self::Short { .. } | Self::TooMany { .. } => None,
+        }
+    }
+}
+
+/// Where the pages of a listing come from, and their objects go to.
+trait Source {
+    /// Takes in the objects of the page at an offset; nothing where DRS says that its result is empty.
+    async fn page(&mut self, offset: u64) -> Result<Option<Taken>, ApiError>;
+
+    /// As that of [`Intake`].
+    fn start_over(&mut self);
+
+    /// As that of [`Intake`].
+    fn superseded(&self) -> Vec<usize>;
+}
+
+/// Asks DRS for the pages.
+struct Pull<'a, I> {
+    job: &'a Job,
+    ask: Ask,
+    tally: &'a mut Tally,
+    intake: &'a mut I,
+}
+
+impl<I: Intake> Source for Pull<'_, I> {
+    async fn page(&mut self, offset: u64) -> Result<Option<Taken>, ApiError> {
+        let take = |body: &[u8]| {
+            let page = Page::parse(body)?;
+            self.intake.take(&page.objects);
+            Ok(Taken::from(page))
+        };
+        self.job.page(self.ask, offset, take, self.tally).await
+    }
+
+    fn start_over(&mut self) {
+        self.intake.start_over();
+    }
+
+    fn superseded(&self) -> Vec<usize> {
+        self.intake.superseded()
+    }
+}
+
+/// Reads a listing until its pages fit together, or no more is to be had.
+async fn read_whole(source: &mut impl Source, page_size: u32, counts: OffsetCounts) -> Result<Reading, ListError> {
+    let mut made = 1;
+    loop {
+        let last = made == MAX_READINGS;
+        match read(source, page_size, counts, last).await {
+            Ok(Some(reading)) if reading.consistent || last => return Ok(reading),
+            Err(error) if last || !matches!(error, ListError::Short { .. }) => return Err(error),
+            Ok(_) | Err(_) => made += 1,
+        }
+        source.start_over();
+    }
+}
+
+/// Reads all pages once. Where `count` changes on the way, goes on only if `to_the_end`, since the reading is void.
+async fn read(
+    source: &mut impl Source,
+    page_size: u32,
+    counts: OffsetCounts,
+    to_the_end: bool,
+) -> Result<Option<Reading>, ListError> {
+    let mut pages = Pages::default();
+    loop {
+        let offset = pages.next_offset(counts);
+        let page = match source.page(offset).await.map_err(|error| ListError::Page { offset, error })? {
+            Some(page) => page,
+            None if pages.read == 0 => return Ok(Some(Pages::default().finish(Vec::new()))),
+            None => return Err(pages.short(page_size)),
+        };
+        pages.add(&page);
+        if pages.changed && !to_the_end {
+            return Ok(None);
+        }
+        if page.count.max(pages.rows) > MAX_ROWS {
+            return Err(ListError::TooMany { count: page.count.max(pages.rows) });
+        }
+        if pages.rows >= page.count {
+            return Ok(Some(pages.finish(source.superseded())));
+        }
+        if page.rows == 0 {
+            return Err(pages.short(page_size));
         }
     }
 }
@@ -294,11 +333,166 @@ impl Pages {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use futures_util::FutureExt;
     use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::*;
 
+    /// What happens to a listing between two requests, or to one answer.
+    #[derive(Clone, Debug)]
+    enum Turn {
+        Quiet,
+        Insert(Index, u8),
+        Remove(Index),
+        Move(Index, Index),
+        /// The answer tells of more or fewer objects than there are.
+        Miscount(u64),
+        /// The answer ends too early.
+        Cut(Index),
+        /// The answer says that there is nothing.
+        Nothing,
+    }
+
+    fn turn() -> impl Strategy<Value = Turn> {
+        prop_oneof![
+            6 => Just(Turn::Quiet),
+            2 => (any::<Index>(), any::<u8>()).prop_map(|(place, row)| Turn::Insert(place, row)),
+            2 => any::<Index>().prop_map(Turn::Remove),
+            1 => any::<(Index, Index)>().prop_map(|(from, to)| Turn::Move(from, to)),
+            1 => (0_u64..60).prop_map(Turn::Miscount),
+            1 => any::<Index>().prop_map(Turn::Cut),
+            1 => Just(Turn::Nothing),
+        ]
+    }
+
+    /// A DRS that goes by a script. Rows are numbers; those from `FIRST_MALFORMED` on are no objects.
+    struct Scripted {
+        rows: Vec<u8>,
+        page_size: u32,
+        counts: OffsetCounts,
+        script: std::vec::IntoIter<Turn>,
+        /// The offsets of each reading.
+        asked: Vec<Vec<u64>>,
+        taken: Vec<u8>,
+    }
+
+    const FIRST_MALFORMED: u8 = 250;
+
+    impl Scripted {
+        fn new(rows: Vec<u8>, page_size: u32, counts: OffsetCounts, script: Vec<Turn>) -> Self {
+            Self { rows, page_size, counts, script: script.into_iter(), asked: vec![Vec::new()], taken: Vec::new() }
+        }
+
+        fn list(&mut self) -> Result<Reading, ListError> {
+            let (page_size, counts) = (self.page_size, self.counts);
+            read_whole(self, page_size, counts).now_or_never().expect("a script never waits")
+        }
+
+        /// The objects that count, in the order they were taken in.
+        fn kept(&self, superseded: &[usize]) -> Vec<u8> {
+            let kept = self.taken.iter().enumerate().filter(|(place, _)| !superseded.contains(place));
+            kept.map(|(_, row)| *row).collect()
+        }
+    }
+
+    impl Source for Scripted {
+        async fn page(&mut self, offset: u64) -> Result<Option<Taken>, ApiError> {
+            self.asked.last_mut().unwrap().push(offset);
+            let turn = self.script.next().unwrap_or(Turn::Quiet);
+            match turn {
+                Turn::Insert(place, row) => self.rows.insert(place.index(self.rows.len() + 1), row),
+                Turn::Remove(place) if !self.rows.is_empty() => drop(self.rows.remove(place.index(self.rows.len()))),
+                Turn::Move(from, to) if !self.rows.is_empty() => {
+                    let row = self.rows.remove(from.index(self.rows.len()));
+                    self.rows.insert(to.index(self.rows.len() + 1), row);
+                }
+                Turn::Nothing => return Ok(None),
+                _ => {}
+            }
+            let first = match self.counts {
+                OffsetCounts::Rows => offset,
+                OffsetCounts::Pages => offset * u64::from(self.page_size),
+            };
+            let rows = self.rows.iter().skip(first as usize).take(self.page_size as usize);
+            let mut rows: Vec<u8> = rows.copied().collect();
+            if let Turn::Cut(place) = turn {
+                rows.truncate(place.index(rows.len() + 1));
+            }
+            let count = if let Turn::Miscount(count) = turn { count } else { self.rows.len() as u64 };
+            let objects: Vec<u8> = rows.iter().copied().filter(|row| *row < FIRST_MALFORMED).collect();
+            let malformed = (rows.len() - objects.len()) as u64;
+            self.taken.extend(objects);
+            Ok(Some(Taken { count, data_time: None, rows: rows.len() as u64, malformed }))
+        }
+
+        fn start_over(&mut self) {
+            self.asked.push(Vec::new());
+            self.taken.clear();
+        }
+
+        fn superseded(&self) -> Vec<usize> {
+            let again = |place: &usize| self.taken[place + 1..].contains(&self.taken[*place]);
+            (0..self.taken.len()).filter(again).collect()
+        }
+    }
+
+    fn counts() -> impl Strategy<Value = OffsetCounts> {
+        prop_oneof![Just(OffsetCounts::Rows), Just(OffsetCounts::Pages)]
+    }
+
     proptest! {
+        #[test]
+        fn what_stands_still_is_read_once_and_whole(
+            rows in prop::collection::btree_set(0..FIRST_MALFORMED, 0..250), page_size in 1_u32..300, counts in counts(),
+        ) {
+            let rows: Vec<u8> = rows.into_iter().collect();
+            let mut drs = Scripted::new(rows.clone(), page_size, counts, Vec::new());
+            let reading = drs.list().unwrap();
+            prop_assert!(reading.consistent && reading.dropped.is_empty() && reading.superseded.is_empty());
+            prop_assert_eq!(reading.listing.count, rows.len() as u64);
+            prop_assert_eq!(&drs.taken, &rows);
+            prop_assert_eq!(drs.asked.len(), 1);
+            prop_assert_eq!(drs.asked[0].len(), rows.len().div_ceil(page_size as usize).max(1));
+        }
+
+        #[test]
+        fn whatever_changes_a_listing_is_whole_or_none_and_read_three_times_at_most(
+            rows in prop::collection::vec(any::<u8>(), 0..40),
+            page_size in 1_u32..12,
+            counts in counts(),
+            script in prop::collection::vec(turn(), 0..40),
+        ) {
+            let most = (rows.len() + script.len() + 60) as u64;
+            let mut drs = Scripted::new(rows, page_size, counts, script);
+            let listed = drs.list();
+            prop_assert!(drs.asked.len() <= 3);
+            for offsets in &drs.asked {
+                prop_assert!(offsets.len() as u64 <= most, "{} requests", offsets.len());
+                prop_assert!(offsets.first().is_none_or(|first| *first == 0) && offsets.is_sorted());
+            }
+            match listed {
+                Ok(reading) => {
+                    let kept = drs.kept(&reading.superseded);
+                    let different: BTreeSet<u8> = kept.iter().copied().collect();
+                    prop_assert_eq!(different.len(), kept.len(), "an object twice in {:?}", kept);
+                    let rows = drs.taken.len() as u64 + reading.dropped.get(&DropReason::Malformed).unwrap_or(&0);
+                    prop_assert!(rows >= reading.listing.count, "{rows} rows of {}", reading.listing.count);
+                    let malformed = rows - drs.taken.len() as u64;
+                    let whole = kept.len() as u64 + malformed == reading.listing.count;
+                    prop_assert!(whole || !reading.consistent);
+                    prop_assert!(reading.consistent || drs.asked.len() == 3, "published before it was read again");
+                }
+                Err(ListError::Short { count, rows, .. }) => {
+                    prop_assert_eq!(drs.asked.len(), 3, "given up before it was read again");
+                    prop_assert!(rows < count);
+                }
+                Err(error) => prop_assert!(false, "{error}"),
+            }
+        }
+
         #[test]
         fn a_listing_is_consistent_where_its_pages_agree_and_have_as_many_different_objects_as_they_say(
             pages in prop::collection::vec((0_u64..8, 0_u64..4, 0_u64..2), 1..5),
