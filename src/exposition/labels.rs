@@ -128,6 +128,40 @@ mod tests {
         }
 
         #[test]
+        fn what_is_cut_begins_as_it_was_and_is_as_short_as_it_has_to_be(
+            value in prop_oneof!["[\\PC\\x00-\\x1f\"\\\\\n]{0,200}", "[a-f0-9~]{0,80}"], max_bytes in MAX_BYTES..120,
+        ) {
+            let mut out = Vec::new();
+            write_label(&mut out, "l", &value, max_bytes);
+            let shown = read(&String::from_utf8(out).unwrap());
+            prop_assert!(shown.len() <= max_bytes);
+            if shown != value {
+                let (kept, hash) = shown.rsplit_once(CUT_MARK).unwrap();
+                prop_assert!(value.starts_with(kept) && hash.len() == HASH_DIGITS, "{shown}");
+                prop_assert!(value.len() > max_bytes || looks_cut(&value));
+            }
+        }
+
+        #[test]
+        fn what_is_shown_of_one_value_is_never_what_is_shown_of_another(value in "[a\"\n~0🐘]{0,90}", rounds in 1..4) {
+            // A name may be what is shown of another, and another may be what is shown of that.
+            let mut shown = vec![value];
+            for _ in 0..rounds {
+                shown.push(read(&rendered(shown.last().unwrap())));
+            }
+            let values: HashSet<&String> = shown.iter().collect();
+            let labels: HashSet<String> = values.iter().map(|value| rendered(value)).collect();
+            prop_assert_eq!(labels.len(), values.len());
+        }
+
+        #[test]
+        fn what_is_plain_stands_as_it_is(value in "[a-z \"\\\\\n~🐘]{0,64}") {
+            if is_plain(&value) {
+                prop_assert_eq!(rendered(&value), format!("l=\"{value}\""));
+            }
+        }
+
+        #[test]
         fn no_two_values_become_one(values in prop::collection::hash_set("[a\"\\\\\n~0🐘]{0,90}", 0..40)) {
             let labels: HashSet<String> = values.iter().map(|value| rendered(value)).collect();
             prop_assert_eq!(labels.len(), values.len());
