@@ -127,6 +127,11 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// An answer, and the secrets that were sent for it.
+    pub fn new(status: StatusCode, headers: HeaderMap, body: Vec<u8>, sent: Sent) -> Self {
+        Self { status, headers, body, sent }
+    }
+
     /// What the body of a failure says, without the secrets that were sent.
     pub(crate) fn refusal(&self) -> Refusal {
         Refusal::read(&self.body, &self.sent)
@@ -244,7 +249,7 @@ impl Http {
             // The status says enough where the words after it do not arrive.
             read(response, MAX_ERROR_BODY_BYTES).await.ok().flatten().unwrap_or_default()
         };
-        Ok(Reply { status, headers, body, sent })
+        Ok(Reply::new(status, headers, body, sent))
     }
 }
 

@@ -11,3 +11,4 @@ mod sent;
 pub use endpoint::{Endpoint, InvalidEndpoint, InvalidProjectId, InvalidRegion, ProjectId, Region, Service};
 pub use exchange::{BuildError, Failure, Http, InvalidProxy, Kind, Metrics, Network, Proxy, Reply};
 pub(crate) use refusal::{Refusal, one_line};
+pub use sent::Sent;

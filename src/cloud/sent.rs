@@ -18,7 +18,7 @@ const MIN_SECRET_BYTES: usize = 6;
 
 /// The secrets of one request. They never print.
 #[derive(Clone, Default)]
-pub(super) struct Sent(Vec<String>);
+pub struct Sent(Vec<String>);
 
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,8 +48,8 @@ impl Sent {
         self
     }
 
-    /// One more.
-    pub(super) fn add(&mut self, secret: &str) {
+    /// One more, unless it is too short to be one.
+    pub fn add(&mut self, secret: &str) {
         if secret.len() >= MIN_SECRET_BYTES {
             self.0.push(secret.to_owned());
         }

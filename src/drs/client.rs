@@ -263,7 +263,11 @@ impl Past {
 }
 
 /// What an answer says, whether it is a success or a failure; nothing where it says that the result is empty.
-fn interpret<T>(reply: &Reply, mut parse: impl FnMut(&[u8]) -> Result<T, String>) -> Result<Option<T>, ApiError> {
+///
+/// # Errors
+/// When it is a failure, or a success that `parse` cannot read. What is told of it is one line of a bounded length, without the
+/// secrets that were sent.
+pub fn interpret<T>(reply: &Reply, mut parse: impl FnMut(&[u8]) -> Result<T, String>) -> Result<Option<T>, ApiError> {
     let parsed = reply.status.is_success().then(|| parse(&reply.body));
     if let Some(Ok(answer)) = parsed {
         return Ok(Some(answer));

@@ -13,7 +13,7 @@ mod retry;
 mod tenure;
 mod wire;
 
-pub use client::{Account, AccountError, Metrics, Past};
+pub use client::{Account, AccountError, Metrics, Past, interpret};
 pub use error::{ApiError, Class};
 pub use jobs::{Found, JobType, UnknownJobType, Wanted};
 pub use listing::{Intake, Job, ListError, Reading};
