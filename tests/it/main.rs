@@ -38,6 +38,7 @@ mod rules;
 mod sd;
 mod secrets;
 mod simulate;
+mod soak;
 mod status_page;
 mod support;
 mod vendor;
