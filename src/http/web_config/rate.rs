@@ -1,17 +1,21 @@
 //! How many requests are answered in a time.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota};
-use std::num::NonZeroU32;
+
+/// Longest time in which a whole burst may come back: governor counts nanoseconds in 64 bits.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Tokens that each request needs one of: one comes each interval, and as many are kept as make a burst.
 #[derive(Debug)]
 pub(super) struct Rate(DefaultDirectRateLimiter);
 
 impl Rate {
-    /// Nothing where the interval is too short to be one.
+    /// Nothing where the interval is too short to be one, or the burst would not come back in a lifetime.
     pub(super) fn new(interval: Duration, burst: NonZeroU32) -> Option<Self> {
+        interval.checked_mul(burst.get()).filter(|whole| *whole <= LONGEST)?;
         Quota::with_period(interval).map(|quota| Self(DefaultDirectRateLimiter::direct(quota.allow_burst(burst))))
     }
 
@@ -61,5 +65,13 @@ mod tests {
         for text in ["", "1", "s", "1 s", "1d", "-1s", "1s1", "1..5s", "1e9s", "9999999999999999999999999999h"] {
             assert_eq!(duration(text), None, "{text}");
         }
+    }
+    #[test]
+    fn a_burst_comes_back_in_a_lifetime() {
+        let rate = |hours, burst| Rate::new(Duration::from_hours(hours), NonZeroU32::new(burst).unwrap());
+        assert!(rate(1, 876_000).is_some());
+        assert!(rate(1, 876_001).is_none());
+        assert!(rate(1, u32::MAX).is_none());
+        assert!(rate(u64::MAX / 3600, u32::MAX).is_none());
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use figment::providers::{Format, Yaml};
 use figment::value::Value;
 use secrecy::SecretString;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::Problems;
 
@@ -51,12 +51,13 @@ pub(super) struct Rate {
     pub(super) burst: Option<u32>,
 }
 
-/// A length of time, as text or, where it is none, as the number 0.
+/// A length of time, as text or, where it is none, as the number 0; whatever else is none.
 #[derive(Debug, serde::Deserialize)]
 #[serde(untagged)]
 pub(super) enum Interval {
     Text(String),
     Number(i64),
+    Other(IgnoredAny),
 }
 
 /// Keys that are the user's, each of them once.

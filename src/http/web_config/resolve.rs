@@ -70,6 +70,9 @@ impl Resolver<'_> {
                 "expected `client_ca_file` or `client_ca` to check clients by",
             );
         }
+        if raw.client_allowed_sans.as_ref().is_some_and(Vec::is_empty) {
+            self.problem("tls_server_config.client_allowed_sans", "names nobody; leave it out to let in every name");
+        }
         let sans: Vec<San> = raw.client_allowed_sans.unwrap_or_default().iter().map(|san| San::new(san)).collect();
         if !sans.is_empty() && policy.is_some_and(|policy| !policy.requires()) {
             self.problem(
@@ -184,7 +187,7 @@ impl Resolver<'_> {
         let interval = match &raw.interval {
             None | Some(Interval::Number(0)) => Some(Duration::ZERO),
             Some(Interval::Text(text)) => duration(text),
-            Some(Interval::Number(_)) => None,
+            Some(Interval::Number(_) | Interval::Other(_)) => None,
         };
         let Some(interval) = interval else {
             self.problem("rate_limit.interval", "expected the time between two requests, such as 100ms or 1s");
@@ -200,6 +203,10 @@ impl Resolver<'_> {
             );
             return None;
         };
-        Rate::new(interval, burst)
+        let rate = Rate::new(interval, burst);
+        if rate.is_none() {
+            self.problem("rate_limit", "expected `interval` times `burst` to be 100 years at most");
+        }
+        rate
     }
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bcrypt::HashParts;
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -53,7 +53,7 @@ struct Claim {
 #[derive(Debug)]
 pub(super) struct Passwords {
     /// What hides in memory what was asked, and is another in each process.
-    key: [u8; 64],
+    key: SecretBox<[u8; 64]>,
     known: Mutex<Known>,
     turn: Arc<Semaphore>,
     room: Arc<Semaphore>,
@@ -108,7 +108,7 @@ impl Passwords {
         let mut key = [0; 64];
         getrandom::fill(&mut key)?;
         let (turn, room) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(MOST_WAITING)));
-        Ok(Self { key, known: Mutex::default(), turn, room })
+        Ok(Self { key: SecretBox::new(Box::new(key)), known: Mutex::default(), turn, room })
     }
 
     /// Whether one who sends this header may read.
@@ -145,7 +145,7 @@ impl Passwords {
     }
 
     fn digest(&self, parts: &[&[u8]]) -> Guess {
-        let mut mac = Hmac::<Sha256>::new(&self.key.into());
+        let mut mac = Hmac::<Sha256>::new(&(*self.key.expose_secret()).into());
         for part in parts {
             mac.update(&part.len().to_le_bytes());
             mac.update(part);
