@@ -209,8 +209,11 @@ impl Pem {
 /// Reads a small file.
 ///
 /// # Errors
-/// When it cannot be read, or is larger than any such file.
+/// When it cannot be read, or is larger than any such file. What may keep a reader waiting, as a pipe does, is not read.
 pub(super) async fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path).await?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     let mut bytes = Vec::new();
     fs::File::open(path).await?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).await?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
