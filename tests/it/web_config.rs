@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http_body::Body as _;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -144,6 +145,7 @@ async fn a_file_that_is_wrong_is_refused_with_all_that_is_wrong_and_no_secret() 
         "tls_server_config: {cert_file: server.pem}",
         "tls_server_config: {cert_file: server.pem, cert: PEM, key_file: nowhere.pem, key: hunter2}",
         "tls_server_config: {cert_file: nowhere.pem, key_file: server.pem}",
+        "tls_server_config: {cert_file: /dev/zero, key_file: server.pem}",
         "tls_server_config: {cert_file: client-ca.pem, key_file: server.pem}",
         "tls_server_config: {cert_file: server.pem, key: hunter2}",
         "tls_server_config: {cert_file: web.yml, key_file: server.pem}",
@@ -151,6 +153,7 @@ async fn a_file_that_is_wrong_is_refused_with_all_that_is_wrong_and_no_secret() 
         "tls_server_config: {cert_file: server.pem, key_file: server.pem, client_auth_type: RequireAndVerifyClientCert}",
         "tls_server_config: {cert_file: server.pem, key_file: server.pem, client_auth_type: Whoever, client_allowed_sans: [a]}",
         "tls_server_config: {cert_file: server.pem, key_file: server.pem, client_auth_type: RequestClientCert, client_allowed_sans: [a]}",
+        "tls_server_config: {cert_file: server.pem, key_file: server.pem, client_auth_type: RequireAnyClientCert, client_allowed_sans: []}",
         "tls_server_config: {cert_file: server.pem, key_file: server.pem, min_version: TLS10, max_version: SSL3}",
         "tls_server_config: {cert_file: server.pem, key_file: server.pem, min_version: TLS13, max_version: TLS12}",
         "tls_server_config: {cert_file: server.pem, key_file: server.pem, cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA, MINE]}",
@@ -166,6 +169,8 @@ async fn a_file_that_is_wrong_is_refused_with_all_that_is_wrong_and_no_secret() 
         "rate_limit: {interval: 1 fortnight, burst: 1}",
         "rate_limit: {interval: 1s}",
         "rate_limit: {interval: 5, burst: 1}",
+        "rate_limit: {interval: 1.5, burst: 1}",
+        "rate_limit: {interval: 9999999h, burst: 1}",
         "rate_limits: {}",
         "- hunter2",
         "a: [",
@@ -237,9 +242,18 @@ async fn every_path_asks_who_it_is() {
     assert_eq!(ask("/metrics", "alice", "looking-glass").await.status(), 200);
     assert_eq!(ask("/metrics", "dora", "d").await.status(), 200);
     assert_eq!(ask("/metrics", "bob", &"b".repeat(72)).await.status(), 401);
-    // And without any, everybody may read again.
+    // A file that is being written may have none yet; so nobody is let in until some are there again.
+    for none in ["", "basic_auth_users: {}"] {
+        web.write(none);
+        assert_eq!(exporter.get("/metrics").await.status(), 500);
+        assert_eq!(ask("/metrics", "dora", "d").await.status(), 500);
+    }
+    assert!(exporter.log().contains("asks for no passwords any more, which needs a restart"), "{}", exporter.log());
+    web.write(&users(&[("dora", "d")]));
+    assert_eq!(ask("/metrics", "dora", "d").await.status(), 200);
     web.write("");
-    assert_eq!(exporter.get("/metrics").await.status(), 200);
+    let restarted = web.start(&drs).await;
+    assert_eq!(restarted.get("/metrics").await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,8 +283,33 @@ async fn guesses_wait_for_each_other_and_those_who_are_known_do_not_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_guess_takes_as_long_for_one_who_is_nobody() {
+    let hash = |password| bcrypt::hash(password, 8).unwrap();
+    let web = Web::new(&format!("basic_auth_users: {{alice: {}, bob: {}}}\n", hash("wonderland"), hash("b")));
+    let drs = one_job().await;
+    let exporter = web.start(&drs).await;
+    // The shortest of some, since others use the machine as well.
+    let shortest = async |user: &str| {
+        let mut shortest = PATIENCE;
+        for number in 0..5 {
+            let guess = format!("guess {number}");
+            let request = exporter.client().get(exporter.url("/-/healthy")).basic_auth(user, Some(guess));
+            let began = Instant::now();
+            assert_eq!(request.send().await.unwrap().status(), 401);
+            shortest = shortest.min(began.elapsed());
+        }
+        shortest.as_secs_f64()
+    };
+    let (known, nobody) = (shortest("alice").await, shortest("nobody").await);
+    assert!((1.0 / 3.0..3.0).contains(&(known / nobody)), "{known} s and {nobody} s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_swapped_between_two_handshakes() {
-    let web = Web::new(TLS);
+    let web = Web::new("tls_server_config: {cert_file: cert.pem, key_file: key.pem}");
+    let Pair { cert, key } = web.authority.server();
+    web.put("cert.pem", &cert);
+    web.put("key.pem", &key);
     let drs = one_job().await;
     let exporter = web.start(&drs).await;
     let client = web.client().build().unwrap();
@@ -281,7 +320,16 @@ async fn a_certificate_is_swapped_between_two_handshakes() {
     let mut seen = vec![first.clone()];
     for number in 0..1000 {
         if number % 250 == 125 {
-            web.certify();
+            let Pair { cert, key } = web.authority.server();
+            web.put("cert.pem", &cert);
+            // For a moment the two do not fit each other, and some scrapes begin just then.
+            let meanwhile = futures_util::future::join_all((0..4).map(|_| status(&client, url.clone())));
+            let renewed = async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                web.put("key.pem", &key);
+            };
+            let (meanwhile, ()) = tokio::join!(meanwhile, renewed);
+            assert_eq!(meanwhile, [Some(200); 4], "{}", exporter.log());
             let now = serial().await;
             assert!(!seen.contains(&now), "the next handshake has the new certificate");
             seen.push(now);
@@ -289,6 +337,10 @@ async fn a_certificate_is_swapped_between_two_handshakes() {
         assert_eq!(status(&client, url.clone()).await, Some(200), "scrape {number}: {}", exporter.log());
     }
     assert_eq!(seen.len(), 5);
+    // Where the two never fit, the wait ends.
+    web.put("key.pem", &web.authority.server().key);
+    assert_eq!(status(&client, url.clone()).await, None);
+    assert!(exporter.log().contains("do not go together"), "{}", exporter.log());
 }
 
 /// The certificate that a handshake brings.
@@ -355,7 +407,7 @@ async fn a_file_that_breaks_lets_nobody_in_until_it_is_mended() {
     // Without TLS, an answer can say that nobody is let in.
     let web = Web::new(&users(&[("alice", "wonderland")]));
     let exporter = web.start(&drs).await;
-    for broken in ["a: [", "basic_auth_users: {alice: x}", TLS] {
+    for broken in ["a: [", "basic_auth_users: {alice: x}", "", "basic_auth_users:", TLS] {
         web.write(broken);
         for path in PATHS {
             let answer =
@@ -387,7 +439,7 @@ async fn clients_are_let_in_by_their_certificates() {
     let ca = "client_ca_file: client-ca.pem, ";
     let sans =
         |names: &str| format!("{ca}client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [{names}]");
-    let cases: [(String, &[&str]); 9] = [
+    let cases: [(String, &[&str]); 11] = [
         (String::new(), &["nobody", "known", "stranger", "other name", "address", "mail", "uri"]),
         (
             "client_auth_type: NoClientCert".into(),
@@ -398,12 +450,13 @@ async fn clients_are_let_in_by_their_certificates() {
             &["nobody", "known", "stranger", "other name", "address", "mail", "uri"],
         ),
         (
-            "client_auth_type: RequireAnyClientCert".into(),
-            &["known", "stranger", "other name", "address", "mail", "uri"],
-        ),
-        (
             format!("{ca}client_auth_type: VerifyClientCertIfGiven"),
             &["nobody", "known", "other name", "address", "mail", "uri"],
+        ),
+        // From here on a certificate is needed.
+        (
+            "client_auth_type: RequireAnyClientCert".into(),
+            &["known", "stranger", "other name", "address", "mail", "uri"],
         ),
         (
             format!("{ca}client_auth_type: RequireAndVerifyClientCert"),
@@ -412,6 +465,9 @@ async fn clients_are_let_in_by_their_certificates() {
         ("client_auth_type: RequireClientCert, client_allowed_sans: [prometheus]".into(), &["known", "stranger"]),
         (sans("prometheus, 10.0.0.7"), &["known", "address"]),
         (sans("ops@example.com, 'spiffe://example/prometheus'"), &["mail", "uri"]),
+        // A file that is being written may not name them yet.
+        ("client_auth_type: RequireAnyClientCert".into(), &[]),
+        (String::new(), &[]),
     ];
     let drs = one_job().await;
     let exporter = web.start(&drs).await;
@@ -429,6 +485,10 @@ async fn clients_are_let_in_by_their_certificates() {
             }
         }
         assert_eq!(let_in, welcome, "{policy}");
+    }
+    for what in ["client certificates", "client_allowed_sans"] {
+        let said = format!("asks for no {what} any more, which needs a restart");
+        assert!(exporter.log().contains(&said), "{}", exporter.log());
     }
 }
 

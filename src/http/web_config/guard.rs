@@ -1,9 +1,11 @@
 //! Stands before every answer and every handshake, and goes by what the file says at that moment. Where the file cannot be
 //! used, nobody is let in.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -11,11 +13,19 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rustls::ServerConfig;
+use secrecy::{ExposeSecret, SecretSlice};
+use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 
 use super::tls::{self, Tls};
 use super::users::{Passwords, Verdict};
 use super::{Problems, WebConfig};
+
+/// How long a certificate and its key may not fit each other, since one file is renewed after the other: handshakes wait for them.
+const RENEWAL: Duration = Duration::from_secs(2);
+
+/// How long until they are looked at again.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Goes by one file.
 #[derive(Debug)]
@@ -32,8 +42,10 @@ pub(in crate::http) struct Guard {
 /// What the file said when it was read last.
 #[derive(Debug)]
 struct Read {
-    text: Vec<u8>,
+    text: SecretSlice<u8>,
     config: Option<Arc<WebConfig>>,
+    /// What is asked of one who reads. It may become more, not less: a file that is half written looks as if it asked for less.
+    asks_for: BTreeSet<&'static str>,
     /// What was told in the log last.
     trouble: Option<String>,
 }
@@ -78,7 +90,12 @@ impl Guard {
             is_tls: config.tls.is_some(),
             http2: config.http2,
             passwords,
-            read: Mutex::new(Read { text, config: Some(Arc::new(config)), trouble: None }),
+            read: Mutex::new(Read {
+                text: text.into(),
+                asks_for: config.asks_for(),
+                config: Some(Arc::new(config)),
+                trouble: None,
+            }),
             made: Mutex::default(),
         })
     }
@@ -93,12 +110,17 @@ impl Guard {
     /// # Errors
     /// When the file, or one that it names, cannot be used.
     pub(in crate::http) async fn handshake(&self) -> Result<Option<Arc<ServerConfig>>, Closed> {
-        let config = self.config().await?;
-        let Some(tls) = &config.tls else { return Ok(None) };
-        let made = self.server(&config, tls).await;
-        let mut last = lock(&self.made);
-        self.tell(&mut last.trouble, made.as_ref().err());
-        made.map(Some).map_err(|_| Closed)
+        let renewed = Instant::now() + RENEWAL;
+        loop {
+            let config = self.config().await?;
+            let Some(tls) = &config.tls else { return Ok(None) };
+            let made = self.server(&config, tls).await;
+            if made.is_ok() || Instant::now() >= renewed || lock(&self.made).trouble.is_some() {
+                self.tell(&mut lock(&self.made).trouble, made.as_ref().err());
+                return made.map(Some).map_err(|_| Closed);
+            }
+            sleep(MOMENT).await;
+        }
     }
 
     async fn server(&self, config: &Arc<WebConfig>, tls: &Tls) -> Result<Arc<ServerConfig>, String> {
@@ -126,7 +148,7 @@ impl Guard {
 
     fn understood(&self, read: &mut Read, text: io::Result<Vec<u8>>) -> Result<Arc<WebConfig>, String> {
         let text = text.map_err(|error| format!("cannot be read: {error}"))?;
-        if let Some(config) = read.config.as_ref().filter(|_| read.text == text) {
+        if let Some(config) = read.config.as_ref().filter(|_| read.text.expose_secret() == text) {
             return Ok(Arc::clone(config));
         }
         read.config = None;
@@ -137,10 +159,14 @@ impl Guard {
         if self.is_tls && config.http2 != self.http2 {
             return Err("switches HTTP/2 on or off, which needs a restart".to_owned());
         }
+        let asks_for = config.asks_for();
+        if let Some(what) = read.asks_for.difference(&asks_for).next() {
+            return Err(format!("asks for no {what} any more, which needs a restart"));
+        }
         info!(file = %self.path.display(), "the web configuration has changed, and counts from now on");
         self.passwords.forget();
         let config = Arc::new(config);
-        (read.text, read.config) = (text, Some(Arc::clone(&config)));
+        (read.text, read.asks_for, read.config) = (text.into(), asks_for, Some(Arc::clone(&config)));
         Ok(config)
     }
 
