@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
-use serde::de::{SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -32,15 +34,39 @@ impl Page {
     /// When the body is no JSON, or has no `count`, or announces objects and has no list of them.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
         // Nearly every page has nothing but good rows, and is read in one go. One with a bad row is read again, row by row.
-        let good = str::from_utf8(body).ok().and_then(|body| serde_json::from_str::<RawPage<'_, GoodRows>>(body).ok());
+        let good =
+            str::from_utf8(body).ok().and_then(|body| serde_json::from_str::<Keyed<RawPage<'_, GoodRows>>>(body).ok());
         match good {
-            Some(page) => page.checked(|GoodRows { objects, malformed }| (objects, malformed)),
+            Some(Keyed(page)) => page.checked(|GoodRows { objects, malformed }| (objects, malformed)),
             None => {
-                let page: RawPage<'_, Vec<&RawValue>> =
+                let Keyed(page): Keyed<RawPage<'_, Vec<&RawValue>>> =
                     serde_json::from_slice(body).map_err(|error| error.to_string())?;
                 page.checked(|rows| one_by_one(&rows))
             }
         }
+    }
+}
+
+/// What is written with keys. Without it a list would be taken as well, its items for the keys in their order.
+struct Keyed<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Keyed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(KeyedVisitor(PhantomData))
+    }
+}
+
+struct KeyedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for KeyedVisitor<T> {
+    type Value = Keyed<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Keyed<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Keyed)
     }
 }
 
@@ -114,7 +140,7 @@ impl<'de> Visitor<'de> for GoodRowsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GoodRows, A::Error> {
         let mut rows = GoodRows::default();
-        while let Some(row) = seq.next_element::<RawRow<'de>>()? {
+        while let Some(Keyed(row)) = seq.next_element::<Keyed<RawRow<'de>>>()? {
             rows.malformed += u64::from(!row.add_to(&mut rows.objects));
         }
         Ok(rows)
@@ -123,7 +149,9 @@ impl<'de> Visitor<'de> for GoodRowsVisitor {
 
 fn one_by_one(rows: &[&RawValue]) -> (Objects, u64) {
     let mut objects = Objects::default();
-    let good = |row: &&&RawValue| serde_json::from_str(row.get()).is_ok_and(|row: RawRow<'_>| row.add_to(&mut objects));
+    let good = |row: &&&RawValue| {
+        serde_json::from_str(row.get()).is_ok_and(|Keyed(row): Keyed<RawRow<'_>>| row.add_to(&mut objects))
+    };
     let good = rows.iter().filter(good).count();
     (objects, (rows.len() - good) as u64)
 }
@@ -180,7 +208,7 @@ struct RawJob {
     #[serde(default)]
     task_type: Option<String>,
     #[serde(default)]
-    children: Option<Vec<RawJob>>,
+    children: Option<Vec<Keyed<RawJob>>>,
 }
 
 /// Reads the body of a page of the list of jobs.
@@ -188,7 +216,7 @@ struct RawJob {
 /// # Errors
 /// When the body is no JSON, or has no `total_count`, or announces jobs and has no list of them.
 pub(super) fn jobs(body: &[u8]) -> Result<JobsPage, String> {
-    let raw: RawJobsPage<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let Keyed(raw): Keyed<RawJobsPage<'_>> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let rows = match raw.jobs {
         Some(rows) => rows,
         None if raw.total_count == 0 => Vec::new(),
@@ -200,7 +228,7 @@ pub(super) fn jobs(body: &[u8]) -> Result<JobsPage, String> {
 }
 
 fn job(json: &str) -> Option<JobWithChildren> {
-    let mut raw: RawJob = serde_json::from_str(json).ok()?;
+    let Keyed(mut raw): Keyed<RawJob> = serde_json::from_str(json).ok()?;
     let children = raw.children.take().unwrap_or_default();
     // Children are told of in fewer words than their parent.
     let of_parent = |child: ListedJob, parent: &ListedJob| ListedJob {
@@ -208,7 +236,8 @@ fn job(json: &str) -> Option<JobWithChildren> {
         ..child
     };
     let job = listed(raw)?;
-    let children = children.into_iter().filter_map(listed).map(|child| of_parent(child, &job)).collect();
+    let children =
+        children.into_iter().filter_map(|Keyed(child)| listed(child)).map(|child| of_parent(child, &job)).collect();
     Some(JobWithChildren { job, children })
 }
 
@@ -287,7 +316,7 @@ struct RawProgressInfo {
 /// # Errors
 /// When the body is no JSON, or has no `job`.
 pub(super) fn view(body: &[u8]) -> Result<View, String> {
-    let RawView { job } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let Keyed(RawView { job }) = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let info = job.progress_info.unwrap_or_default();
     let base = job.base_info.unwrap_or_default();
     let status = info.transfer_status.as_str().and_then(JobStatus::new);
@@ -339,11 +368,15 @@ mod tests {
         let bad = ["\"5\"", "null", "1e400", "-1", "101", "256", "5.5", &deep];
         let rows: Vec<String> = bad.iter().map(|progress| row(progress)).collect();
         let lone = r#"{"src_db":"\ud800","src_tb":"b","dst_db":"c","dst_tb":"d","progress":1}"#;
+        let list = r#"["a","b","c","d",7]"#;
         let missing = r#"{"src_tb":"b","dst_db":"c","dst_tb":"d","progress":1}"#;
-        let body =
-            format!(r#"{{"count":12,"flow_compare_data":[{},{lone},{missing},7,{}]}}"#, rows.join(","), row("42"));
+        let body = format!(
+            r#"{{"count":13,"flow_compare_data":[{},{lone},{missing},7,{list},{}]}}"#,
+            rows.join(","),
+            row("42")
+        );
         let page = Page::parse(body.as_bytes()).unwrap();
-        assert_eq!((page.objects.len(), page.malformed), (1, 11));
+        assert_eq!((page.objects.len(), page.malformed), (1, 12));
         assert_eq!(page.objects.iter().next().unwrap().progress.get(), 42);
     }
 
@@ -351,9 +384,14 @@ mod tests {
     fn a_page_without_its_list_is_none() {
         assert!(Page::parse(br#"{"count":0}"#).unwrap().objects.is_empty());
         assert!(Page::parse(br#"{"count":0,"flow_compare_data":null}"#).is_ok());
-        for body in
-            [r#"{"count":3}"#, r#"{"flow_compare_data":[]}"#, r#"{"count":-1,"flow_compare_data":[]}"#, "<html>"]
-        {
+        for body in [
+            r#"{"count":3}"#,
+            r#"{"flow_compare_data":[]}"#,
+            r#"{"count":-1,"flow_compare_data":[]}"#,
+            "<html>",
+            "[0]",
+            "[1,null,[]]",
+        ] {
             assert!(Page::parse(body.as_bytes()).is_err(), "{body}");
         }
     }

@@ -230,7 +230,9 @@ async fn paths_and_methods_are_answered_as_http_has_it() {
             );
         }
     }
-    for path in ["/nothing", "/metrics/", "/-/", "/-/reload"] {
+    // It is there, and says to POST alone whether it may be used.
+    assert_eq!(ask(&Method::GET, "/-/reload").await.status(), 405);
+    for path in ["/nothing", "/metrics/", "/-/"] {
         assert_eq!(ask(&Method::GET, path).await.status(), 404, "{path}");
     }
     let format = async |accept: &str| {
