@@ -346,7 +346,51 @@ fn seconds(number: Option<f64>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::json;
+
     use super::*;
+
+    /// Anything that may stand in an answer, by the keys and words that answers have.
+    fn any_tree() -> impl Strategy<Value = Value> {
+        const KEYS: [&str; 8] =
+            ["id", "name", "status", "children", "base_info", "progress_info", "progress", "remaining_time"];
+        const WORDS: [&str; 8] = ["a", "-1", "94%", "1e999", "NaN", "CHILD_TRANSFER_STARTED", "no/id", "\u{1b}[31m\n"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            select(&WORDS[..]).prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((select(&KEYS[..]), inner), 0..5)
+                    .prop_map(|keys| keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_a_job_or_counted_and_what_is_kept_is_one_line(rows in prop::collection::vec(any_tree(), 0..6)) {
+            let page = jobs(json!({"total_count": 9, "jobs": rows}).to_string().as_bytes()).unwrap();
+            prop_assert_eq!(page.jobs.len() as u64 + page.malformed, rows.len() as u64);
+            let all = page.jobs.iter().flat_map(|row| std::iter::once(&row.job).chain(&row.children));
+            for job in all {
+                prop_assert!(!job.details.name.chars().any(char::is_control), "{job:?}");
+            }
+        }
+
+        #[test]
+        fn what_a_jobs_view_tells_is_possible(job in any_tree()) {
+            if let Ok(View { details, view }) = view(json!({"job": job}).to_string().as_bytes()) {
+                prop_assert!(view.progress.is_none_or(|percent| (0.0..=100.0).contains(&percent)), "{view:?}");
+                prop_assert!(!details.name.chars().any(char::is_control), "{details:?}");
+            }
+        }
+    }
 
     #[test]
     fn both_forms_of_the_data_time_are_read() {
