@@ -372,25 +372,36 @@ mod tests {
         })
     }
 
-    proptest! {
-        #[test]
-        fn every_row_is_a_job_or_counted_and_what_is_kept_is_one_line(rows in prop::collection::vec(any_tree(), 0..6)) {
-            let page = jobs(json!({"total_count": 9, "jobs": rows}).to_string().as_bytes()).unwrap();
-            prop_assert_eq!(page.jobs.len() as u64 + page.malformed, rows.len() as u64);
-            let all = page.jobs.iter().flat_map(|row| std::iter::once(&row.job).chain(&row.children));
-            for job in all {
-                prop_assert!(!job.details.name.chars().any(char::is_control), "{job:?}");
-            }
-        }
-
-        #[test]
-        fn what_a_jobs_view_tells_is_possible(job in any_tree()) {
-            if let Ok(View { details, view }) = view(json!({"job": job}).to_string().as_bytes()) {
-                prop_assert!(view.progress.is_none_or(|percent| (0.0..=100.0).contains(&percent)), "{view:?}");
-                prop_assert!(!details.name.chars().any(char::is_control), "{details:?}");
-            }
-        }
+    /// A row that is a job if its words are right.
+    fn any_job() -> impl Strategy<Value = Value> {
+        let word = || select(&["a", "no/id", "-1", "\u{1b}[31m\n"][..]);
+        let children = prop::collection::vec(any_tree(), 0..3);
+        (word(), word(), word(), children).prop_map(
+            |(id, name, status, children)| json!({"id": id, "name": name, "status": status, "children": children}),
+        )
     }
+
+    proptest! {
+            #[test]
+    fn every_row_is_a_job_or_counted_and_what_is_kept_is_one_line(
+                rows in prop::collection::vec(prop_oneof![any_tree(), any_job()], 0..6),
+            ) {
+                let page = jobs(json!({"total_count": 9, "jobs": rows}).to_string().as_bytes()).unwrap();
+                prop_assert_eq!(page.jobs.len() as u64 + page.malformed, rows.len() as u64);
+                let all = page.jobs.iter().flat_map(|row| std::iter::once(&row.job).chain(&row.children));
+                for job in all {
+                    prop_assert!(!job.details.name.chars().any(char::is_control), "{job:?}");
+                }
+            }
+
+            #[test]
+            fn what_a_jobs_view_tells_is_possible(job in any_tree()) {
+                if let Ok(View { details, view }) = view(json!({"job": job}).to_string().as_bytes()) {
+                    prop_assert!(view.progress.is_none_or(|percent| (0.0..=100.0).contains(&percent)), "{view:?}");
+                    prop_assert!(!details.name.chars().any(char::is_control), "{details:?}");
+                }
+            }
+        }
 
     #[test]
     fn both_forms_of_the_data_time_are_read() {
