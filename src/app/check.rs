@@ -41,7 +41,8 @@ pub async fn run(config_file: &Path, web_config: Option<&Path>, ask: bool) -> an
     };
     let jobs: usize = config.accounts.iter().map(|account| account.jobs.len()).sum();
     let (accounts, file) = (config.accounts.len(), config_file.display());
-    tell(&format!("{file}: no problem found ({}, {})", counted(accounts, "account"), counted(jobs, "job")))?;
+    let shard = if config.shard.is_one_of_many() { format!(", {}", config.shard) } else { String::new() };
+    tell(&format!("{file}: no problem found ({}, {}{shard})", counted(accounts, "account"), counted(jobs, "job")))?;
     let mut well = true;
     if ask {
         let metrics = Metrics::register(&mut Registry::default());

@@ -12,7 +12,7 @@ use crate::auth::{self, Secret, Way};
 use crate::cloud::Network;
 use crate::config::{Account, Config, Job};
 use crate::drs::{self, Language, Limits, OffsetCounts};
-use crate::model::{ObjectType, Shown};
+use crate::model::{ObjectType, Shard, Shown};
 use crate::simulator::{self, Simulator};
 use crate::{exposition, poller};
 
@@ -68,7 +68,13 @@ fn config(world: &simulator::Config, simulated: SocketAddr, jobs: &[String]) -> 
         stall_after: STALL_AFTER,
         ..poller::Config::default()
     };
-    Ok(Config { accounts: vec![account], poller, exposition: exposition::Config::default(), state_file: None })
+    Ok(Config {
+        accounts: vec![account],
+        poller,
+        exposition: exposition::Config::default(),
+        state_file: None,
+        shard: Shard::ONLY,
+    })
 }
 
 fn introduce(

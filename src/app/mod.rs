@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::drs;
 use crate::exposition::Exposition;
 use crate::http::{self, Lifecycle, Readiness, Rereading, Served, Server};
+use crate::model::Shard;
 use crate::poller::{self, Memory};
 use crew::{Crew, Order, Shared, longest_interval};
 use plan::Planner;
@@ -101,8 +102,16 @@ impl Exporter {
         let crew = Crew::new(planner.adopt(drawn), shared.clone());
         let (orders, ordered) = mpsc::channel(1);
         let Shared { exposition, board, readiness, memory, .. } = shared;
-        let reloader =
-            Reloader { source, config, planner, exposition: Arc::clone(&exposition), memory, stall_after, orders };
+        let reloader = Reloader {
+            source,
+            config,
+            planner,
+            exposition: Arc::clone(&exposition),
+            board: Arc::clone(&board),
+            memory,
+            stall_after,
+            orders,
+        };
         let (lifecycle, rereadings) = Lifecycle::new();
         let served = Served { exposition, board, readiness, lifecycle: options.lifecycle.then_some(lifecycle) };
         Ok(Self { server, served, crew, orders: ordered, reloader, rereadings, state_file })
@@ -169,9 +178,19 @@ fn shared(config: &Config, registry: Registry, own_metrics: bool, metrics: &Metr
     let longest = config.accounts.iter().map(longest_interval).max().unwrap_or_default();
     let readiness = Arc::new(Readiness::new(longest * 2));
     let board = Arc::new(Board::default());
+    share(config.shard, &exposition, &board);
     let publisher = Publisher::new(Arc::clone(&exposition), Arc::clone(&board), Arc::clone(&readiness));
     let (memory, discovery) = (Memory::default(), metrics.discovery.clone());
     Ok(Shared { exposition, board, readiness, publisher, memory, discovery })
+}
+
+/// Tells which of several exporters this one is.
+fn share(shard: Shard, exposition: &Exposition, board: &Board) {
+    if shard.is_one_of_many() {
+        info!("{shard}: follows its own jobs, and asks for its part of the limits");
+    }
+    exposition.share(shard);
+    board.share(shard);
 }
 
 /// Hears SIGHUP from now on, which does not end the process any more, also where nobody listens.

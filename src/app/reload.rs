@@ -12,6 +12,8 @@ use tracing::{error, info};
 
 use super::crew::Order;
 use super::plan::Planner;
+use super::share;
+use crate::board::Board;
 use crate::config::Config;
 use crate::exposition::Exposition;
 use crate::http::{Reread, Rereading};
@@ -34,6 +36,7 @@ pub(super) struct Reloader {
     pub(super) config: Config,
     pub(super) planner: Planner,
     pub(super) exposition: Arc<Exposition>,
+    pub(super) board: Arc<Board>,
     pub(super) memory: Memory,
     pub(super) stall_after: watch::Sender<Duration>,
     pub(super) orders: mpsc::Sender<Order>,
@@ -106,6 +109,9 @@ impl Reloader {
         let stall_after = config.poller.stall_after;
         if self.stall_after.send_replace(stall_after) != stall_after {
             self.memory.forget_paces();
+        }
+        if config.shard != self.config.shard {
+            share(config.shard, &self.exposition, &self.board);
         }
         let (done, is_done) = oneshot::channel();
         place.send(Order { plan: self.planner.adopt(drawn), done });

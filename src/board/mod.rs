@@ -8,14 +8,14 @@ mod shown;
 mod summary;
 
 pub use condition::Condition;
-pub use shown::{Document, Job, Poll, Standing, Type, schema};
+pub use shown::{Document, Job, Part, Poll, Standing, Type, schema};
 pub use summary::{States, Summary};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use crate::model::{GroupKey, JobId, JobReport, Report, seconds};
+use crate::model::{GroupKey, JobId, JobReport, Report, Shard, seconds};
 use crate::store::Store;
 
 /// What is known of every job that is followed. It keeps no listing.
@@ -23,6 +23,7 @@ use crate::store::Store;
 pub struct Board {
     types: Store<GroupKey, (JobId, Arc<Type>)>,
     jobs: Store<JobId, JobReport>,
+    part: RwLock<Option<Part>>,
 }
 
 impl Board {
@@ -36,6 +37,17 @@ impl Board {
     /// Shows what a report says of a job as a whole from now on.
     pub fn publish_job(&self, report: JobReport) {
         self.jobs.publish(report.job.clone(), report);
+    }
+
+    /// Shows which of several exporters this one is, if it shares the jobs with others.
+    pub fn share(&self, shard: Shard) {
+        let part = Part { index: shard.index(), total: shard.total() };
+        *self.part.write().unwrap_or_else(PoisonError::into_inner) = shard.is_one_of_many().then_some(part);
+    }
+
+    /// Which part of the jobs this is; nothing where it is all of them.
+    pub fn part(&self) -> Option<Part> {
+        *self.part.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows nothing of one type of a job any more.
@@ -79,6 +91,6 @@ impl Board {
 
     /// The same with the present time, as the API gives it.
     pub fn document(&self, wanted: &BTreeSet<JobId>) -> Document {
-        Document { timestamp_seconds: seconds(SystemTime::now()), jobs: self.jobs(wanted) }
+        Document { timestamp_seconds: seconds(SystemTime::now()), shard: self.part(), jobs: self.jobs(wanted) }
     }
 }

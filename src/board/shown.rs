@@ -18,8 +18,19 @@ const MAX_TEXT_BYTES: usize = 1024;
 pub struct Document {
     /// The moment.
     pub timestamp_seconds: f64,
+    /// Which part of the jobs these are; null where this exporter follows all of them.
+    pub shard: Option<Part>,
     /// The jobs, by id.
     pub jobs: Vec<Job>,
+}
+
+/// The part of the jobs that one exporter follows, where several share them.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct Part {
+    /// Which of the exporters this is, from 0 on.
+    pub index: u32,
+    /// How many there are.
+    pub total: u32,
 }
 
 /// One job.

@@ -13,7 +13,7 @@ pub use problem::{Problem, Problems};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::model::{JobId, ObjectType, Shown};
+use crate::model::{JobId, ObjectType, Shard, Shown};
 use crate::poller::Discovery;
 use crate::{drs, exposition, poller};
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub exposition: exposition::Config,
     /// Where what is remembered of the jobs outlives the process, if it does.
     pub state_file: Option<PathBuf>,
+    /// Which of several exporters this is. The accounts have only its part of the named jobs and of the limits.
+    pub shard: Shard,
 }
 
 /// An account and the jobs in it that are followed.
@@ -90,11 +92,15 @@ mod tests {
     const SECRET: &str = "hunter2";
 
     /// Keys from everywhere, and some from nowhere.
-    const KEYS: [&str; 46] = [
+    const KEYS: [&str; 50] = [
         "accounts",
         "poll",
         "exposition",
         "state_file",
+        "shard",
+        "index",
+        "ordinal",
+        "total",
         "name",
         "region",
         "endpoint",
@@ -187,6 +193,7 @@ accounts:
     jobs: [{id: d}]
 poll: {interval: 1m}
 exposition: {job_label: drs_job}
+shard: {index: 0, total: 2}
 ";
 
     fn load(yaml: &str) -> Result<Config, Problems> {
@@ -216,6 +223,7 @@ exposition: {job_label: drs_job}
             }],
             "poll": {"interval": "1m"},
             "exposition": {"job_label": "drs_job"},
+            "shard": {"index": 0, "total": 2},
         })
     }
 
@@ -280,13 +288,13 @@ exposition: {job_label: drs_job}
 
         #[test]
         fn every_unknown_key_is_told_with_its_place(
-            chosen in subsequence((0..14).collect::<Vec<usize>>(), 1..14), key in select(&["aaa", "zzz"][..]),
+            chosen in subsequence((0..15).collect::<Vec<usize>>(), 1..15), key in select(&["aaa", "zzz"][..]),
         ) {
             let mut tree = good();
             let mut all = Vec::new();
             places(&tree, "", &mut all);
             all.retain(|place| tree.pointer(place).unwrap().is_object());
-            prop_assert_eq!(all.len(), 14);
+            prop_assert_eq!(all.len(), 15);
             for place in chosen.iter().map(|index| &all[*index]) {
                 tree.pointer_mut(place).unwrap()[key] = json!("of");
             }

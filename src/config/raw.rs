@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) poll: Map<Poll>,
     pub(super) exposition: Map<Exposition>,
     pub(super) state_file: Option<Text<FilePath>>,
+    pub(super) shard: Option<Map<Shard>>,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -126,6 +127,14 @@ pub(super) struct Exposition {
     pub(super) job_label: Option<Text<JobLabel>>,
     pub(super) max_series_per_job: Option<u32>,
     pub(super) max_label_bytes: Option<u32>,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Shard {
+    pub(super) index: Option<u32>,
+    pub(super) ordinal: Option<Word<Ordinal>>,
+    pub(super) total: Option<u32>,
 }
 
 /// Keys and their values. Without it, a list would be taken as well, its items for the keys in their order.
@@ -277,6 +286,21 @@ impl FromStr for Choice<Shown> {
             "unfinished" => Ok(Self(Shown::Unfinished)),
             "none" => Ok(Self(Shown::None)),
             _ => Err("expected `all`, `unfinished` or `none`"),
+        }
+    }
+}
+
+/// Where an exporter finds out which of several it is: in the name of its pod.
+#[derive(Debug)]
+pub(super) struct Ordinal;
+
+impl FromStr for Choice<Ordinal> {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self(Ordinal)),
+            _ => Err("expected `auto`, which takes the number at the end of the pod's name; or write `index` instead"),
         }
     }
 }

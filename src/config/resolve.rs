@@ -12,7 +12,7 @@ use crate::auth::{self, AccessKey, Agency, Password, Secret, Way};
 use crate::cloud::{Network, Service};
 use crate::drs::{self, JobType, Limits, Wanted};
 use crate::exposition;
-use crate::model::{JobId, JobStatus, ObjectType, Shown};
+use crate::model::{InvalidShard, JobId, JobStatus, ObjectType, Shard, Shown};
 use crate::poller::{self, Discovery, Filter};
 
 /// Time between two polls where nothing else is said.
@@ -39,13 +39,19 @@ const MAX_LABEL_BYTES: u32 = 1024 * 1024;
 /// Most series that a job may be allowed: nine types of five million objects each.
 const MAX_SERIES: u32 = 45_000_000;
 
+/// The variables that have the pod's name: what a pod gives itself by the downward API, and what runtimes of containers set.
+const POD_NAMES: [&str; 2] = ["POD_NAME", "HOSTNAME"];
+
 /// Checks all of it; nothing where there is no account that could be used.
 pub(super) fn resolve(file: raw::File, problems: &mut Problems) -> Option<Config> {
-    let mut checker = Checker { problems, account_names: HashSet::new(), jobs: HashSet::new() };
+    let mut checker = Checker { problems, shard: Shard::ONLY, account_names: HashSet::new(), jobs: HashSet::new() };
     let top = KeyPath::default();
     let (interval, poller) = checker.poll(file.poll.0, &top.key("poll"));
     let exposition = checker.exposition(file.exposition.0, &top.key("exposition"));
     let state_file = file.state_file.map(|Text(raw::FilePath(path))| path);
+    if let Some(Map(shard)) = file.shard {
+        checker.shard = checker.shard(shard, &top.key("shard")).unwrap_or(Shard::ONLY);
+    }
     let place = top.key("accounts");
     let accounts = file.accounts.unwrap_or_default();
     if accounts.is_empty() {
@@ -55,11 +61,14 @@ pub(super) fn resolve(file: raw::File, problems: &mut Problems) -> Option<Config
     let accounts: Vec<Option<Account>> = accounts
         .map(|(index, account)| checker.account(account.unwrap_or_default().0, interval, &place.item(index)))
         .collect();
-    Some(Config { accounts: accounts.into_iter().collect::<Option<_>>()?, poller, exposition, state_file })
+    let (accounts, shard) = (accounts.into_iter().collect::<Option<_>>()?, checker.shard);
+    Some(Config { accounts, poller, exposition, state_file, shard })
 }
 
 struct Checker<'a> {
     problems: &'a mut Problems,
+    /// Which of several exporters the configuration is for; the only one where what it says of that is wrong.
+    shard: Shard,
     account_names: HashSet<String>,
     jobs: HashSet<JobId>,
 }
@@ -101,6 +110,42 @@ impl Checker<'_> {
         exposition::Config { job_label, max_label_bytes: max_label_bytes as usize, max_series_per_job }
     }
 
+    fn shard(&mut self, shard: raw::Shard, place: &KeyPath) -> Option<Shard> {
+        let total = self.required(shard.total, &place.key("total"), "how many exporters share the jobs");
+        let (index, place) = match (shard.index, shard.ordinal) {
+            (Some(index), None) => (index, place.key("index")),
+            (None, Some(_)) => (self.ordinal(&place.key("ordinal"))?, place.key("ordinal")),
+            _ => {
+                let message = "expected exactly one of `index`, which begins at 0, and `ordinal: auto`";
+                self.problems.add(place, message);
+                return None;
+            }
+        };
+        Shard::new(index, total?)
+            .map_err(|error| {
+                let place =
+                    if matches!(error, InvalidShard::Total { .. }) { place.parent().key("total") } else { place };
+                self.problems.add(&place, error.to_string());
+            })
+            .ok()
+    }
+
+    /// The number at the end of the pod's name, as a StatefulSet gives it.
+    fn ordinal(&mut self, place: &KeyPath) -> Option<u32> {
+        let name = POD_NAMES.into_iter().find_map(|variable| Some((variable, env::var(variable).ok()?)));
+        let number = name.as_ref().and_then(|(_, name)| name.rsplit_once('-')?.1.parse().ok());
+        if number.is_none() {
+            let found = name.map(|(variable, name)| format!("`{name}` in {variable}"));
+            let message = format!(
+                "expected the name of a pod that ends in its number, such as `drs-exporter-2`, in the variable {}; found {}",
+                POD_NAMES.join(" or "),
+                found.unwrap_or("neither".to_owned())
+            );
+            self.problems.add(place, message);
+        }
+        number
+    }
+
     fn account(&mut self, account: raw::Account, interval: Duration, place: &KeyPath) -> Option<Account> {
         let name = self.required(account.name, &place.key("name"), "a name for the account");
         if let Some(name) = &name {
@@ -134,7 +179,7 @@ impl Checker<'_> {
             ca_file: account.ca_file,
             proxy: account.proxy_url.map(|Text(proxy)| proxy),
         };
-        let limits = self.limits(limits, &place.key("limits"));
+        let limits = self.limits(limits, &place.key("limits")).share(self.shard);
         let discovery =
             account.discovery.map(|Map(discovery)| self.discovery(discovery, interval, &place.key("discovery")));
         let jobs = account.jobs.unwrap_or_default();
@@ -142,6 +187,7 @@ impl Checker<'_> {
             self.problems.add(&place.key("jobs"), "expected a list of at least one job, or `discovery`");
         }
         let jobs = self.jobs(jobs, interval, &place.key("jobs"));
+        let jobs = jobs.map(|jobs| jobs.into_iter().filter(|job| self.shard.takes(&job.id)).collect());
         let drs = drs::Config {
             account: name?,
             endpoint: endpoint?,
@@ -286,6 +332,7 @@ impl Checker<'_> {
             types: self.types(discovery.types, &place.key("types")),
             poll_interval,
             shown: shown(discovery.objects),
+            shard: self.shard,
         }
     }
 

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use crate::auth;
 use crate::cloud::{Endpoint, Network};
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, Shard};
 
 /// One account: where its DRS is, how to log in, and how much to ask of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,20 @@ pub struct Limits {
     pub concurrency: usize,
     /// Largest response in bytes, after decompression.
     pub max_response_bytes: u64,
+}
+
+impl Limits {
+    /// The part of one exporter, where several share the account. The cloud is asked no more by all of them together, unless there are
+    /// more of them than requests that may follow or accompany each other.
+    pub fn share(self, shard: Shard) -> Self {
+        let concurrency = u32::try_from(self.concurrency).unwrap_or(u32::MAX);
+        Self {
+            requests_per_second: self.requests_per_second / f64::from(shard.total()),
+            burst: shard.share(self.burst),
+            concurrency: shard.share(concurrency) as usize,
+            max_response_bytes: self.max_response_bytes,
+        }
+    }
 }
 
 impl Default for Limits {

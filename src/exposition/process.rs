@@ -1,23 +1,33 @@
-//! The exporter itself: which build it is, whether its configuration holds, and what the process uses.
+//! The exporter itself: which build it is, whether its configuration holds, whether it shares the jobs, and what the process uses.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::model::Shard;
+
 /// What is told of the configuration; clones tell the same.
 #[derive(Clone, Debug)]
-pub(super) struct Reloads {
+pub(super) struct Configured {
     successful: Gauge,
     success_timestamp: Gauge<f64, AtomicU64>,
+    shards: Family<ShardLabels, Gauge>,
 }
 
-impl Reloads {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ShardLabels {
+    index: u32,
+}
+
+impl Configured {
     /// The one that the process has started with was read just now.
     pub(super) fn new() -> Self {
-        let new = Self { successful: Gauge::default(), success_timestamp: Gauge::default() };
+        let new = Self { successful: Gauge::default(), success_timestamp: Gauge::default(), shards: Family::default() };
         new.tell(true);
         new
     }
@@ -30,19 +40,32 @@ impl Reloads {
             self.success_timestamp.set(since_1970.as_secs_f64());
         }
     }
+
+    /// It is for one of several exporters, or for the only one.
+    pub(super) fn share(&self, shard: Shard) {
+        self.shards.clear();
+        if shard.is_one_of_many() {
+            self.shards.get_or_create(&ShardLabels { index: shard.index() }).set(shard.total().into());
+        }
+    }
 }
 
 /// Registers the metrics that tell of the exporter and not of DRS.
-pub(super) fn register(registry: &mut Registry, reloads: &Reloads) {
+pub(super) fn register(registry: &mut Registry, configured: &Configured) {
     registry.register(
         "drs_exporter_config_last_reload_successful",
         "Whether the configuration was taken over when it was last to be reread; 1 from the start",
-        reloads.successful.clone(),
+        configured.successful.clone(),
     );
     registry.register(
         "drs_exporter_config_last_reload_success_timestamp_seconds",
         "When the configuration that holds was read",
-        reloads.success_timestamp.clone(),
+        configured.success_timestamp.clone(),
+    );
+    registry.register(
+        "drs_exporter_shards",
+        "How many exporters share the jobs, with the index of this one; absent where it follows all of them",
+        configured.shards.clone(),
     );
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("drs_exporter_build", "Which build of the exporter this is", build);

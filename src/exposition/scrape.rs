@@ -11,11 +11,11 @@ use super::body::Body;
 use super::draft::Draft;
 use super::families::Id;
 use super::gzip::{Block, Deflater, Deflaters};
-use super::process::Reloads;
+use super::process::Configured;
 use super::quota::Quota;
 use super::segment::{Segment, labels_of_group};
 use super::{Config, Encoding, Format, openmetrics, process, text};
-use crate::model::{Change, GroupKey, JobId, JobReport, ObjectType, Report, Shown};
+use crate::model::{Change, GroupKey, JobId, JobReport, ObjectType, Report, Shard, Shown};
 use crate::store::Store;
 
 /// All that `/metrics` shows.
@@ -27,7 +27,7 @@ pub struct Exposition {
     jobs: Store<JobId, Segment>,
     deflaters: Arc<Deflaters>,
     registry: Registry,
-    reloads: Reloads,
+    configured: Configured,
     text: Frame,
     openmetrics: Frame,
 }
@@ -98,16 +98,16 @@ impl Exposition {
     /// # Errors
     /// When the compressor fails, which it has no reason to do.
     pub fn new(config: Config, mut registry: Registry, own_metrics: bool) -> io::Result<Self> {
-        let reloads = Reloads::new();
+        let configured = Configured::new();
         if own_metrics {
-            process::register(&mut registry, &reloads);
+            process::register(&mut registry, &configured);
         }
         let deflaters = Arc::<Deflaters>::default();
         let text = deflaters.with(|deflater| Frame::new(Format::Text, deflater))?;
         let openmetrics = deflaters.with(|deflater| Frame::new(Format::OpenMetrics, deflater))?;
         let (quota, config) = (Quota::new(config.max_series_per_job.into()), Arc::new(config));
         let (groups, jobs) = (Store::default(), Store::default());
-        Ok(Self { config, quota, groups, jobs, deflaters, registry, reloads, text, openmetrics })
+        Ok(Self { config, quota, groups, jobs, deflaters, registry, configured, text, openmetrics })
     }
 
     /// Begins to draw up the objects of a listing, which nobody sees before it is published.
@@ -172,7 +172,12 @@ impl Exposition {
 
     /// The configuration was to be reread; tells whether it was taken over.
     pub fn reloaded(&self, success: bool) {
-        self.reloads.tell(success);
+        self.configured.tell(success);
+    }
+
+    /// Tells which of several exporters this one is, if it shares the jobs with others.
+    pub fn share(&self, shard: Shard) {
+        self.configured.share(shard);
     }
 
     /// Gives each job so many series at most, each type from its next listing on.

@@ -71,7 +71,8 @@ impl Rendering {
         let body = self.make(encoding, move || {
             let jobs = served.board.jobs(view.jobs());
             let first_polls = served.readiness.waiting();
-            let around = Surroundings { telemetry_path: path.as_str(), first_polls, now: SystemTime::now() };
+            let part = served.board.part();
+            let around = Surroundings { telemetry_path: path.as_str(), part, first_polls, now: SystemTime::now() };
             page::render(&jobs, &view, around).map(String::into_bytes).map_err(io::Error::other)
         });
         let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, &self.security_policy)];

@@ -5,6 +5,7 @@ mod job;
 mod listing;
 mod poll;
 mod progress;
+mod shard;
 mod time;
 
 pub(crate) use ids::is_cloud_id;
@@ -13,4 +14,5 @@ pub use job::{InvalidJobStatus, JobDetails, JobReport, JobStatus, JobView, Liste
 pub use listing::{Listing, Object, ObjectName, Objects, Percent, Shown};
 pub use poll::{Change, DropReason, ErrorCode, Outcome, PollStatus, Report};
 pub use progress::{LastChange, Progress, Standing, States};
+pub use shard::{InvalidShard, Shard};
 pub(crate) use time::seconds;

@@ -20,7 +20,7 @@ use super::complaint::{Complaint, News};
 use super::overview::{Dated, Sighting};
 use super::schedule;
 use crate::drs::{Account, Class, Tally, Wanted};
-use crate::model::{JobId, JobStatus, ListedJob, ObjectType, Shown};
+use crate::model::{JobId, JobStatus, ListedJob, ObjectType, Shard, Shown};
 
 /// Largest memory of a compiled pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 1024 * 1024;
@@ -43,6 +43,8 @@ pub struct Discovery {
     pub poll_interval: Duration,
     /// Which of its objects have a series of their own.
     pub shown: Shown,
+    /// Whose jobs are followed, where several exporters share them.
+    pub shard: Shard,
 }
 
 /// Which of the listed jobs are followed.
@@ -138,7 +140,7 @@ impl Discovery {
 
     /// Whether a job of the roster is to be followed.
     pub fn takes(&self, job: &ListedJob) -> bool {
-        self.filter.takes(job)
+        self.filter.takes(job) && self.shard.takes(&job.id)
     }
 }
 

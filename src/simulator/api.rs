@@ -44,7 +44,6 @@ struct Shared {
     world: Mutex<World>,
     latency: Duration,
     started: Instant,
-    frozen_at: Option<Duration>,
 }
 
 impl Simulator {
@@ -59,11 +58,11 @@ impl Simulator {
             Ok((listener, address))
         };
         let (listener, address) = bound.await.map_err(|error| BindError { address, error })?;
-        let (latency, frozen_at) = (config.latency, config.frozen_at);
+        let latency = config.latency;
         // A clock before 1970 makes a world that begins then.
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let world = Mutex::new(World::new(config, epoch));
-        Ok(Self { listener, address, shared: Arc::new(Shared { world, latency, started: Instant::now(), frozen_at }) })
+        Ok(Self { listener, address, shared: Arc::new(Shared { world, latency, started: Instant::now() }) })
     }
 
     /// Where it listens.
@@ -99,7 +98,7 @@ impl Shared {
     /// Asks the world as it is now.
     fn now<T>(&self, ask: impl FnOnce(&mut World, Duration) -> T) -> T {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(&mut world, self.frozen_at.unwrap_or_else(|| self.started.elapsed()))
+        ask(&mut world, self.started.elapsed())
     }
 
     /// Asks the world over a slow line.

@@ -71,7 +71,7 @@ impl World {
         asked: &ProgressData<'_>,
         elapsed: Duration,
     ) -> Result<Page, Refusal> {
-        self.enter(request, project, elapsed)?;
+        let elapsed = self.enter(request, project, elapsed)?;
         let page = page(asked.limit, asked.offset)?;
         let Some(&(object_type, tables_each)) = TYPES.iter().find(|(name, _)| *name == asked.object_type) else {
             return Err(invalid("type"));
@@ -91,7 +91,7 @@ impl World {
         asked: &Jobs<'_>,
         elapsed: Duration,
     ) -> Result<Value, Refusal> {
-        self.enter(request, project, elapsed)?;
+        let elapsed = self.enter(request, project, elapsed)?;
         let (limit, offset) = page(asked.limit, asked.offset)?;
         let wanted = |filter: Option<&str>, is: &str| filter.is_none_or(|filter| filter.is_empty() || filter == is);
         let matching = |job: &&Job| {
@@ -116,7 +116,7 @@ impl World {
         detail_type: Option<&str>,
         elapsed: Duration,
     ) -> Result<Value, Refusal> {
-        self.enter(request, project, elapsed)?;
+        let elapsed = self.enter(request, project, elapsed)?;
         if detail_type != Some("progress") {
             return Err(invalid("type"));
         }
@@ -164,8 +164,9 @@ impl World {
         self.statistics.report(elapsed)
     }
 
-    /// What each request to DRS must pass: the quota, who it is from, the project, and the faults.
-    fn enter(&mut self, request: &Request, project: &str, elapsed: Duration) -> Result<(), Refusal> {
+    /// What each request to DRS must pass: the quota, who it is from, the project, and the faults. Gives the time at which it sees the
+    /// jobs, which stand still in a frozen world, while whoever asks goes on.
+    fn enter(&mut self, request: &Request, project: &str, elapsed: Duration) -> Result<Duration, Refusal> {
         if !self.statistics.request(elapsed, self.config.requests_per_second) {
             let quota = self.config.requests_per_second.unwrap_or_default();
             let message = format!(
@@ -183,7 +184,7 @@ impl World {
         if self.faults.u8(0..100) < self.config.fault_percent {
             return Err(abnormal());
         }
-        Ok(())
+        Ok(self.config.frozen_at.unwrap_or(elapsed))
     }
 
     fn job(&self, id: &str, elapsed: Duration) -> Result<&Job, Refusal> {

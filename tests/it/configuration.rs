@@ -194,7 +194,7 @@ async fn problems_of_variables_name_the_variable() {
     insta::assert_snapshot!(refused("good.yml", GOOD, &variables).await, @r#"
     DRS_EXPORTER_ACCOUNTS__7__NAME: accounts[7].name: there is no such item in the list of the file
     DRS_EXPORTER_ACCOUNTS__0__JOBS__0__TYPES: accounts[0].jobs[0].types[1]: expected one of table, event, table_structure, procedure, view, function, database, trigger, table_indexs; found string "tabel"
-    DRS_EXPORTER_POL: pol: unknown key; expected one of `accounts`, `poll`, `exposition`, `state_file`
+    DRS_EXPORTER_POL: pol: unknown key; expected one of `accounts`, `poll`, `exposition`, `state_file`, `shard`
     DRS_EXPORTER_POLL__INTERVAL: poll.interval: expected a duration such as `30s`, `5m` or `1h`; found string "often"
     DRS_EXPORTER_POLL__PAGE_SIZE: poll.page_size: expected a number from 1 to 1000; found 0
     5 problems in the configuration; nothing was started

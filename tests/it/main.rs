@@ -37,6 +37,7 @@ mod restart;
 mod rules;
 mod sd;
 mod secrets;
+mod shards;
 mod simulate;
 mod soak;
 mod status_page;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use drs_exporter::exposition::{Family, families};
 use tempfile::TempDir;
 
 use crate::support::exporter::{Exporter, program};
+use crate::support::metrics;
 use crate::support::simulator::Simulator;
 
 const README: &str = include_str!("../../README.md");
@@ -107,20 +107,7 @@ async fn the_excerpt_is_what_the_demo_serves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tables_name_every_metric_and_no_other() {
-    let simulator = Simulator::start(&["--jobs", "1"]).await;
-    let user = "auth: {password: {user: monitor, domain: simulated-domain, password: simulated-password}}";
-    let with_iam = format!("{user}\n    iam_endpoint: {}\n    discovery: {{}}", simulator.url(""));
-    let exporter = Exporter::start(&simulator.config.replace("auth: {token: simulated-token}", &with_iam)).await;
-    let job = simulator.jobs().remove(0);
-    exporter.polled(&job, "table", "success", 1.0).await;
-    exporter.until("a list", |samples| !samples.beginning("drs_discovery_last_success").is_empty()).await;
-    let body = String::from_utf8(exporter.body("text/plain", "").await).unwrap();
-    let served = body.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    let mut metrics: BTreeSet<(String, String)> =
-        served.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
-    // In the text that most read, an info is a gauge.
-    let kind = |family: &Family| format!("{:?}", family.kind).to_lowercase().replace("info", "gauge");
-    metrics.extend(families().map(|family| (family.name.to_owned(), kind(&family))));
+    let mut metrics = metrics::with_kinds().await;
     metrics.retain(|(name, _)| !name.starts_with("process_"));
 
     let rows = README.lines().filter(|line| line.starts_with("| `drs_"));

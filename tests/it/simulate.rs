@@ -129,6 +129,9 @@ async fn a_world_that_is_frozen_is_the_same_for_ever_and_each_time() {
         eventually("a second to pass", || async { (begin.elapsed().as_millis() > 1000).then_some(()) }).await;
         assert_eq!(simulator.get(&page, token).await.1, before);
         seen.push(before["flow_compare_data"].clone());
+        // Whoever asks goes on: the two requests came in different seconds.
+        let seconds = simulator.statistics().await["seconds"].as_array().unwrap().clone();
+        assert_eq!(seconds.iter().filter(|second| second["requests"] == 1).count(), 2, "{seconds:?}");
     }
     assert_eq!(seen[0], seen[1]);
     let percents = seen[0].as_array().unwrap().iter().map(|row| row["progress"].as_u64().unwrap());

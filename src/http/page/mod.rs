@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use crate::board::{Condition, Job};
+use crate::board::{Condition, Job, Part};
 use crate::model::JobId;
 use entry::Entry;
 use query::{Filter, Refresh, Sort};
@@ -32,6 +32,8 @@ const STYLE: &str = include_str!("../../../templates/style.css");
 pub(super) struct Surroundings<'a> {
     /// The path of the metrics.
     pub(super) telemetry_path: &'a str,
+    /// Which part of the jobs there is to show, where it is not all of them.
+    pub(super) part: Option<Part>,
     /// How many first polls are still to come.
     pub(super) first_polls: usize,
     pub(super) now: SystemTime,
@@ -48,6 +50,7 @@ struct Page<'a> {
     /// Where the page stands still or renews itself instead.
     refresh_link: String,
     clock: Clock,
+    part: Option<Part>,
     first_polls: usize,
     followed: usize,
     attention: usize,
@@ -98,6 +101,7 @@ pub(super) fn render(jobs: &[Job], view: &View, around: Surroundings<'_>) -> ask
         view,
         refresh_link: view.with_refresh(if view.refreshes() { Refresh::Off } else { Refresh::On }),
         clock,
+        part: around.part,
         first_polls: around.first_polls,
         followed: jobs.len(),
         attention: jobs.iter().filter(|job| job.condition.needs_attention()).count(),
