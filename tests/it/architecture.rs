@@ -65,6 +65,26 @@ fn modules_know_only_whom_they_may() {
 }
 
 #[test]
+fn the_page_has_the_same_map() {
+    let page = include_str!("../../ARCHITECTURE.md");
+    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<String>>();
+    let (_, map) = page.split_once("## The map").unwrap();
+    let (map, _) = map.split_once("\n## ").unwrap();
+    let mut told = BTreeMap::new();
+    for row in map.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        told.extend(words(cells[1]).into_iter().map(|module| (module, cells[3])));
+    }
+    assert_eq!(told.keys().map(String::as_str).collect::<BTreeSet<_>>(), MAY_KNOW.map(|(module, _)| module).into());
+    // Of those that put the others together the page does not list whom they know.
+    for (module, allowed) in MAY_KNOW.iter().filter(|(module, _)| !["app", "cli", "config"].contains(module)) {
+        let allowed: BTreeSet<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(words(told[*module]), allowed, "{module}");
+        assert_eq!(told[*module].contains("nobody"), allowed.is_empty(), "{module}");
+    }
+}
+
+#[test]
 fn no_module_goes_round_by_its_parent() {
     for file in sources() {
         let above = names_after(&file, "super");

@@ -31,6 +31,7 @@ mod overview;
 mod process;
 mod progress;
 mod readme;
+mod release;
 mod reload;
 mod reload_accounts;
 mod restart;
