@@ -1,6 +1,7 @@
 //! What the tests share: the exporter as a process, a scripted DRS, a real Prometheus, and ways to read what they say.
 
 pub mod alertmanager;
+pub mod chart;
 pub mod chromium;
 pub mod drs;
 pub mod exporter;
