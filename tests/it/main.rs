@@ -23,6 +23,7 @@ mod fault_table;
 mod faults;
 mod guards;
 mod kills;
+mod kustomize;
 mod limits;
 mod listing;
 mod login;

@@ -92,6 +92,11 @@ pub fn render(values: &BTreeMap<String, String>) -> BTreeMap<String, Rendering> 
     ask(&json!({"chart": folder(), "values": values, "manifests": {}}))
 }
 
+/// What Kubernetes' schemas say of this YAML.
+pub fn judge(manifests: &str) -> Rendering {
+    ask(&json!({"chart": folder(), "values": {}, "manifests": {"it": manifests}})).remove("it").unwrap()
+}
+
 fn ask(question: &Value) -> BTreeMap<String, Rendering> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubernetes.py");
     let output = tools::run("python3", "python3", &[script], question.to_string().as_bytes());
