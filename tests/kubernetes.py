@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import sys
+import tempfile
 
 TARGET = os.path.join(os.path.dirname(__file__), "..", "target")
 sys.path[:0] = [os.path.join(TARGET, "helm"), os.path.join(TARGET, "kubernetes-validate")]
@@ -61,7 +62,10 @@ def rendered(folder, chart, text):
 
 def main():
     asked = json.load(sys.stdin)
-    chart = helm.Chart.load(asked["chart"])
+    # What is rendered is the archive that others get, without the checkout that the chart's links lead to; lint looks at the folder.
+    with tempfile.TemporaryDirectory() as folder:
+        with open(helm.package(asked["chart"], destination=folder), "rb") as archive:
+            chart = helm.Chart.load_archive(archive.read())
     answer = {name: rendered(asked["chart"], chart, text) for name, text in asked["values"].items()}
     answer |= {name: judged([text]) for name, text in asked["manifests"].items()}
     json.dump(answer, sys.stdout)

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::support::chart::{RENDERINGS, Rendering, folder, render};
 use crate::support::exporter::run_with;
 
+const README: &str = include_str!("../../README.md");
+
 /// Where the container stands in a StatefulSet.
 macro_rules! container {
     ($rest:literal) => {
@@ -252,6 +254,20 @@ async fn the_exporter_takes_the_configuration_of_every_pod() {
     let ended = run_with(rendering.config().unwrap(), &["check"], &variables).await;
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("shard.ordinal"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn the_values_of_the_readme_make_what_it_says() {
+    let values = README.split("```yaml\n").find(|block| block.starts_with("existingSecret:")).unwrap();
+    let values = values.split_once("```").unwrap().0.to_owned();
+    let rendering = render(&[("it".to_owned(), values)].into()).remove("it").unwrap();
+    assert_eq!((rendering.error.as_deref(), &rendering.complaints[..]), (None, &[][..]));
+    assert_eq!(rendering.pod()["volumes"][2]["secret"]["secretName"], "drs");
+    rendering.the("ServiceMonitor");
+    rendering.the("PrometheusRule");
+    assert_eq!(rendering.all("ConfigMap").len(), 1 + 2, "the configuration and two dashboards");
+    let ended = run_with(rendering.config().unwrap(), &["check"], &[]).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.out, ended.err);
 }
 
 #[tokio::test]
