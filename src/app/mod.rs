@@ -10,6 +10,7 @@ mod reload;
 mod replace;
 pub mod simulate;
 mod state_file;
+mod supervisor;
 mod workshop;
 
 use std::future::Future;
@@ -139,10 +140,19 @@ impl Exporter {
         let (following_ends, following_ended) = oneshot::channel::<()>();
         let keeping = async { drop(following_ended.await) };
         let keeping = self.state_file.map(|file| workshop.handle().spawn(file.keep(keeping)));
+        supervisor::ready(&self.server.addresses()?);
+        // On one of the threads that serve, and not on this one, which only waits.
+        let mut alive = JoinSet::new();
+        alive.spawn(supervisor::keep_alive(workshop.handle().clone()));
+        let stop = async {
+            stop.await;
+            supervisor::stopping();
+        };
         let ended = tokio::select! {
             served = self.server.serve(self.served, stop) => served.context("the HTTP server failed"),
             Some(ended) = following.join_next() => Err(ended.unwrap_or_else(Into::into)),
         };
+        alive.shutdown().await;
         following.shutdown().await;
         drop(following_ends);
         if let Some(keeping) = keeping

@@ -25,7 +25,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
 ];
 
 /// For each crate that is at home in some modules only, those modules.
-const AT_HOME: [(&str, &[&str]); 18] = [
+const AT_HOME: [(&str, &[&str]); 19] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -41,6 +41,7 @@ const AT_HOME: [(&str, &[&str]); 18] = [
     ("indicatif", &["app", "cli", "telemetry"]),
     ("regex", &["poller"]),
     ("configparser", &["auth"]),
+    ("sd_notify", &["app"]),
     ("tempfile", &["app"]),
     ("askama", &["http"]),
     ("schemars", &["board"]),

@@ -46,6 +46,7 @@ mod shards;
 mod simulate;
 mod soak;
 mod status_page;
+mod supervised;
 mod support;
 mod vendor;
 mod web_config;
