@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use indicatif::MultiProgress;
 
 use crate::app::{self, Options};
@@ -155,6 +155,11 @@ impl From<Simulate> for simulator::Config {
             ..Self::default()
         }
     }
+}
+
+/// The command line as it is known, for man pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs what the command line asks for: exit code 0 after a stop that was asked for or a check that went well, 1 after a failure,

@@ -14,6 +14,7 @@ mod clocks;
 mod configuration;
 mod dashboard_queries;
 mod dashboards;
+mod debian;
 mod demo;
 mod discovery;
 mod endings;
