@@ -175,7 +175,8 @@ async fn prometheus_sees_the_jobs_of_drs_by_the_service_monitor() {
         Prometheus::start(&format!("scrape_configs: [{config}]")).await
     };
 
-    let prometheus = start("defaults").await;
+    let (prometheus, without, more) = tokio::join!(start("defaults"), start("without"), start("more"));
+
     // One of them disappears meanwhile, so both are asked until they agree.
     let jobs = eventually("the jobs that the exporter serves", async || {
         let jobs = labels(&prometheus, "count by (job) (drs_objects)", "job").await;
@@ -189,12 +190,10 @@ async fn prometheus_sees_the_jobs_of_drs_by_the_service_monitor() {
     assert_eq!(prometheus.value("count(up)").await, Some(1.0));
     assert_eq!(prometheus.query(r#"absent(up{job="drs"})"#).await, Vec::<Value>::new());
 
-    let prometheus = start("without").await;
-    eventually("a scrape", async || prometheus.value("count(drs_objects) > 0").await).await;
-    assert_eq!(labels(&prometheus, "count by (job) (drs_objects)", "job").await, ["drs".to_owned()].into());
+    eventually("a scrape", async || without.value("count(drs_objects) > 0").await).await;
+    assert_eq!(labels(&without, "count by (job) (drs_objects)", "job").await, ["drs".to_owned()].into());
 
-    let prometheus = start("more").await;
-    eventually("a scrape", async || prometheus.value("count(drs_objects) > 0").await).await;
-    assert_eq!(labels(&prometheus, r#"up{job="drs-prod"} == 1"#, "cluster").await, ["east".to_owned()].into());
-    assert_eq!(prometheus.query(r#"{__name__=~"process_.+"}"#).await, Vec::<Value>::new());
+    eventually("a scrape", async || more.value("count(drs_objects) > 0").await).await;
+    assert_eq!(labels(&more, r#"up{job="drs-prod"} == 1"#, "cluster").await, ["east".to_owned()].into());
+    assert_eq!(more.query(r#"{__name__=~"process_.+"}"#).await, Vec::<Value>::new());
 }

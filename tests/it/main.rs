@@ -7,6 +7,7 @@ mod architecture;
 mod benchmark;
 mod budget;
 mod chart;
+mod chart_features;
 mod chart_prometheus;
 mod chart_values;
 mod check;
