@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,6 +12,7 @@ use crate::support::exporter::{Exporter, program};
 use crate::support::prometheus::Prometheus;
 use crate::support::{eventually, tools};
 
+const README: &str = include_str!("../../README.md");
 const RULES: &str = include_str!("../../deploy/prometheus/drs-exporter.rules.yml");
 
 #[test]
@@ -65,8 +67,8 @@ fn found(service: &Value, pod: &str, address: &str) -> Value {
     json!({"targets": [address], "labels": labels})
 }
 
-/// What the Prometheus operator makes of a ServiceMonitor, where all Services lead to this address.
-fn scrape_config(rendering: &Rendering, address: &str) -> Value {
+/// What the Prometheus operator makes of a ServiceMonitor, where all Services lead to this address and Secrets are folders in this one.
+fn scrape_config(rendering: &Rendering, address: &str, secrets: &Path) -> Value {
     let monitor = rendering.the("ServiceMonitor");
     let (spec, services) = (&monitor["spec"], rendering.all("Service"));
     let [endpoint] = &spec["endpoints"].as_array().unwrap()[..] else { panic!("not one endpoint") };
@@ -111,15 +113,29 @@ fn scrape_config(rendering: &Rendering, address: &str) -> Value {
             "interval" => "scrape_interval",
             "scrapeTimeout" => "scrape_timeout",
             "metricRelabelings" => "metric_relabel_configs",
+            "tlsConfig" => "tls_config",
+            "basicAuth" => "basic_auth",
             unknown => panic!("an endpoint of a ServiceMonitor has no {unknown}"),
         };
-        config[key] = match value {
-            Value::Array(items) => items.iter().map(in_snake_case).collect(),
-            value => value.clone(),
+        config[key] = match (key, value) {
+            ("tls_config", value) => {
+                json!({"ca_file": place(secrets, &value["ca"]["secret"]), "server_name": value["serverName"]})
+            }
+            ("basic_auth", value) => {
+                let [user, password] = ["username", "password"].map(|key| place(secrets, &value[key]));
+                json!({"username": fs::read_to_string(user).unwrap(), "password_file": password})
+            }
+            (_, Value::Array(items)) => items.iter().map(in_snake_case).collect(),
+            (_, value) => value.clone(),
         };
     }
     config["relabel_configs"] = relabellings.into();
     config
+}
+
+/// The file of what stands in a Secret under a key.
+fn place(secrets: &Path, of: &Value) -> PathBuf {
+    secrets.join(of["name"].as_str().unwrap()).join(of["key"].as_str().unwrap())
 }
 
 /// A relabelling with the keys that Prometheus has, and not the operator.
@@ -170,7 +186,7 @@ async fn prometheus_sees_the_jobs_of_drs_by_the_service_monitor() {
     let renderings = render(&values);
     let address = exporter.address().to_string();
     let start = async |name: &str| {
-        let config = scrape_config(&renderings[name], &address);
+        let config = scrape_config(&renderings[name], &address, Path::new("/nowhere"));
         promtool_is_content(&["check", "config"], &json!({"scrape_configs": [config]}));
         Prometheus::start(&format!("scrape_configs: [{config}]")).await
     };
@@ -196,4 +212,34 @@ async fn prometheus_sees_the_jobs_of_drs_by_the_service_monitor() {
     eventually("a scrape", async || more.value("count(drs_objects) > 0").await).await;
     assert_eq!(labels(&more, r#"up{job="drs-prod"} == 1"#, "cluster").await, ["east".to_owned()].into());
     assert_eq!(more.query(r#"{__name__=~"process_.+"}"#).await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_is_let_in_by_the_web_configuration() {
+    let values = fs::read_to_string(folder().join("ci/web-config-values.yaml")).unwrap() + "  interval: 1s\n";
+    let rendering = render(&BTreeMap::from([("it".to_owned(), values)])).remove("it").unwrap();
+    let secrets = TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["drs-exporter.example.com".to_owned()]).unwrap();
+    let web = README.split("```yaml\n").find(|block| block.starts_with("tls_server_config:")).unwrap();
+    for (name, text) in [
+        ("drs-web/ca.crt", made.cert.pem()),
+        ("drs-web/server.crt", made.cert.pem()),
+        ("drs-web/server.key", made.signing_key.serialize_pem()),
+        ("drs-web/web.yml", web.split_once("```").unwrap().0.to_owned()),
+        ("drs-web-reader/username", "prometheus".to_owned()),
+        ("drs-web-reader/password", "change-me".to_owned()),
+    ] {
+        fs::create_dir_all(secrets.path().join(name).parent().unwrap()).unwrap();
+        fs::write(secrets.path().join(name), text).unwrap();
+    }
+    // The pod's own flag, where the Secret is mounted here.
+    let flag = rendering.pod()["containers"][0]["args"][1].as_str().unwrap();
+    let flag = flag.replace("/etc/drs-exporter-web", secrets.path().join("drs-web").to_str().unwrap());
+    let mut command = program();
+    command.args(["demo", "--web.listen-address=127.0.0.1:0", &flag]);
+    let exporter = Exporter::run(command, TempDir::new().unwrap()).await;
+    let config = scrape_config(&rendering, &exporter.address().to_string(), secrets.path());
+    let prometheus = Prometheus::start(&format!("scrape_configs: [{config}]")).await;
+    let up = eventually("a scrape", async || prometheus.value(r#"up{job="drs"}"#).await).await;
+    assert_eq!(up, 1.0);
 }
