@@ -7,7 +7,15 @@ use regex::Regex;
 
 use crate::support::tools;
 
-const PAGES: [&str; 5] = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "deploy/SCALING.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "ARCHITECTURE.md",
+    "SECURITY.md",
+    "deploy/SCALING.md",
+    "deploy/helm/drs-exporter/README.md",
+    "deploy/kustomize/README.md",
+];
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
