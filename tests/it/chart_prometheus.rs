@@ -152,9 +152,9 @@ fn in_snake_case(relabelling: &Value) -> Value {
     Value::Object(keys.collect())
 }
 
-/// The values of a label of what a query gives.
+/// The values of a label of what a query gives, once it gives something. On a busy machine a scrape may fail, and take all away.
 async fn labels(prometheus: &Prometheus, query: &str, label: &str) -> BTreeSet<String> {
-    let samples = prometheus.query(query).await;
+    let samples = eventually(query, async || Some(prometheus.query(query).await).filter(|all| !all.is_empty())).await;
     samples.iter().map(|sample| sample["metric"][label].as_str().unwrap_or_default().to_owned()).collect()
 }
 
@@ -192,7 +192,6 @@ async fn prometheus_sees_the_jobs_of_drs_by_the_service_monitor() {
     };
 
     let (prometheus, without, more) = tokio::join!(start("defaults"), start("without"), start("more"));
-
     // One of them disappears meanwhile, so both are asked until they agree.
     let jobs = eventually("the jobs that the exporter serves", async || {
         let jobs = labels(&prometheus, "count by (job) (drs_objects)", "job").await;
@@ -200,23 +199,23 @@ async fn prometheus_sees_the_jobs_of_drs_by_the_service_monitor() {
     })
     .await;
     assert!(!jobs.contains("drs") && !jobs.contains("drs-drs-exporter"), "{jobs:?}");
-    assert_eq!(labels(&prometheus, r#"{exported_job!=""}"#, "exported_job").await, BTreeSet::new());
+    assert_eq!(prometheus.query(r#"{exported_job!=""}"#).await, Vec::<Value>::new());
     // One of the two Services is scraped, and the rules find it by the name that they know.
-    assert_eq!(labels(&prometheus, r#"up{job="drs"} == 1"#, "service").await, ["drs-drs-exporter".to_owned()].into());
+    assert_eq!(labels(&prometheus, r#"up{job="drs"}"#, "service").await, ["drs-drs-exporter".to_owned()].into());
     assert_eq!(prometheus.value("count(up)").await, Some(1.0));
     assert_eq!(prometheus.query(r#"absent(up{job="drs"})"#).await, Vec::<Value>::new());
 
-    eventually("a scrape", async || without.value("count(drs_objects) > 0").await).await;
     assert_eq!(labels(&without, "count by (job) (drs_objects)", "job").await, ["drs".to_owned()].into());
 
-    eventually("a scrape", async || more.value("count(drs_objects) > 0").await).await;
-    assert_eq!(labels(&more, r#"up{job="drs-prod"} == 1"#, "cluster").await, ["east".to_owned()].into());
+    assert_eq!(labels(&more, "drs_exporter_build_info", "cluster").await, ["east".to_owned()].into());
+    assert_eq!(labels(&more, "up", "job").await, ["drs-prod".to_owned()].into());
     assert_eq!(more.query(r#"{__name__=~"process_.+"}"#).await, Vec::<Value>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_is_let_in_by_the_web_configuration() {
-    let values = fs::read_to_string(folder().join("ci/web-config-values.yaml")).unwrap() + "  interval: 1s\n";
+    let values = fs::read_to_string(folder().join("ci/web-config-values.yaml")).unwrap()
+        + "  interval: 3s\n  scrapeTimeout: 3s\n";
     let rendering = render(&BTreeMap::from([("it".to_owned(), values)])).remove("it").unwrap();
     let secrets = TempDir::new().unwrap();
     let made = rcgen::generate_simple_self_signed(["drs-exporter.example.com".to_owned()]).unwrap();
@@ -240,6 +239,5 @@ async fn prometheus_is_let_in_by_the_web_configuration() {
     let exporter = Exporter::run(command, TempDir::new().unwrap()).await;
     let config = scrape_config(&rendering, &exporter.address().to_string(), secrets.path());
     let prometheus = Prometheus::start(&format!("scrape_configs: [{config}]")).await;
-    let up = eventually("a scrape", async || prometheus.value(r#"up{job="drs"}"#).await).await;
-    assert_eq!(up, 1.0);
+    eventually("a good scrape", async || prometheus.value(r#"up{job="drs"} == 1"#).await).await;
 }
