@@ -13,6 +13,7 @@ mod chart_values;
 mod check;
 mod clocks;
 mod configuration;
+mod container;
 mod dashboard_queries;
 mod dashboards;
 mod debian;

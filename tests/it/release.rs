@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use regex::Regex;
+use tempfile::TempDir;
 
 use crate::support::tools;
 
@@ -57,4 +58,28 @@ fn the_workflows_are_sound_and_call_the_projects_own_scripts() {
     for workflow in workflows {
         assert!(read(&workflow).contains("- run: bash .ci/run\n"), "{workflow}");
     }
+}
+
+#[test]
+fn a_release_in_which_not_all_agrees_is_refused_whole() {
+    let folder = TempDir::new().unwrap();
+    let put = |file: &str, text: &str| {
+        let file = folder.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    };
+    put("deploy/release", &read("deploy/release"));
+    put("Cargo.toml", "[package]\nversion = \"0.2.0\"\n");
+    put("deploy/helm/drs-exporter/Chart.yaml", "version: 0.1.0\nappVersion: \"0.2.0\"\n");
+    put("CHANGELOG.md", "## Unreleased\n");
+    let script = format!("cd '{}' && git init --quiet && exec bash deploy/release", folder.path().display());
+    let refused = tools::run("git", "bash", &["-c", &script], b"");
+    assert_eq!(refused.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(refused.stderr).unwrap(), @"
+    error: malformed object name 'HEAD'
+    This is no release: the tree has changes that are not committed.
+    This is no release: the commit has no tag v0.2.0, which is the version in Cargo.toml.
+    This is no release: CHANGELOG.md has no section 0.2.0.
+    This is no release: version in deploy/helm/drs-exporter/Chart.yaml is not 0.2.0.
+    ");
 }
