@@ -72,11 +72,11 @@ fn a_release_in_which_not_all_agrees_is_refused_whole() {
     put("Cargo.toml", "[package]\nversion = \"0.2.0\"\n");
     put("deploy/helm/drs-exporter/Chart.yaml", "version: 0.1.0\nappVersion: \"0.2.0\"\n");
     put("CHANGELOG.md", "## Unreleased\n");
-    let script = format!("cd '{}' && git init --quiet && exec bash deploy/release", folder.path().display());
+    let commit = "git init --quiet && git add . && git -c user.name=a -c user.email=a@example.com commit --quiet -m a";
+    let script = format!("cd '{}' && {commit} && touch more && exec bash deploy/release", folder.path().display());
     let refused = tools::run("git", "bash", &["-c", &script], b"");
     assert_eq!(refused.status.code(), Some(1));
     insta::assert_snapshot!(String::from_utf8(refused.stderr).unwrap(), @"
-    error: malformed object name 'HEAD'
     This is no release: the tree has changes that are not committed.
     This is no release: the commit has no tag v0.2.0, which is the version in Cargo.toml.
     This is no release: CHANGELOG.md has no section 0.2.0.
