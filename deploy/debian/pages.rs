@@ -2,11 +2,12 @@
 //!
 //! `cargo run --example pages -- FOLDER`
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::{env, process};
+use std::path::Path;
 
+use anyhow::Context as _;
 use clap::Command;
 use clap_complete::{Shell, generate_to};
 use clap_mangen::Man;
@@ -61,15 +62,9 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
     ),
 ];
 
-fn main() {
-    let Some(folder) = env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("Name the folder to write to: cargo run --example pages -- FOLDER");
-        process::exit(2);
-    };
-    if let Err(error) = write(&folder) {
-        eprintln!("cannot write to {}: {error}", folder.display());
-        process::exit(1);
-    }
+fn main() -> anyhow::Result<()> {
+    let folder = env::args_os().nth(1).context("name the folder to write to: cargo run --example pages -- FOLDER")?;
+    write(Path::new(&folder)).with_context(|| format!("cannot write to {}", folder.display()))
 }
 
 fn write(folder: &Path) -> io::Result<()> {
