@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::samples::Samples;
 use super::{PATIENCE, eventually};
@@ -19,6 +20,8 @@ pub struct Exporter {
     child: Child,
     address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
+    /// Ends with the log.
+    copying: JoinHandle<()>,
     http: reqwest::Client,
     folder: TempDir,
 }
@@ -86,7 +89,7 @@ impl Exporter {
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let copy = Arc::clone(&log);
-        tokio::spawn(async move {
+        let copying = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 copy.lock().unwrap().push(line);
             }
@@ -98,7 +101,7 @@ impl Exporter {
         });
         let address = address.await;
         let http = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
-        Self { child, address, log, http, folder }
+        Self { child, address, log, copying, http, folder }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -197,6 +200,8 @@ impl Exporter {
     /// Waits until it has ended.
     pub async fn ended(&mut self) -> ExitStatus {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the exporter to end").unwrap();
+        // Its last lines may still be on their way.
+        tokio::time::timeout(PATIENCE, &mut self.copying).await.expect("the end of the log").unwrap();
         assert_eq!(status.signal(), None, "killed by a signal");
         status
     }
